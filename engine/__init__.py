@@ -1,0 +1,150 @@
+"""The engine of semprop: graphs of model calls, gradients in words, and their optimization.
+
+    result = await optimize(Specification(graph=…, loss=…, splits=…, method=semantic(), providers={"forward": …}))
+
+Importing this package opens nothing and starts nothing.
+"""
+
+from importlib.metadata import version as _version
+
+from semprop.engine.errors import (
+    ContentError,
+    DataError,
+    GraphError,
+    NodeError,
+    ReplayError,
+    RunError,
+    SempropError,
+    SpecificationError,
+    StorageError,
+    UsageError,
+)
+from semprop.engine.example import Example, Splits, split
+from semprop.engine.gates import NoGate, StrictGate
+from semprop.engine.gradients import Evidence, Gradient, Message, Provenance, Stance, change, keep, lost
+from semprop.engine.graph import Graph
+from semprop.engine.graph_json import Differentiable, from_json, mermaid, to_json
+from semprop.engine.losses import (
+    Answer,
+    CaseFolded,
+    Contains,
+    Custom,
+    Exact,
+    Judge,
+    LabelProbability,
+    MultipleChoice,
+    Numeric,
+    Score,
+)
+from semprop.engine.method import Candidate, Edit, Local, Method, Proposals, Scored, Seed, Selection, UpdateContext
+from semprop.engine.methods.clauses import clauses
+from semprop.engine.methods.semantic import SemanticBackward, semantic
+from semprop.engine.nodes import Function, Model, Placement, ReplyFormat, Truncation
+from semprop.engine.outcomes import Failure, FailureKind, Position
+from semprop.engine.parameters import Demonstration, Demonstrations, Kind, Number, Parameter, Parameters
+from semprop.engine.plans import Ask, Evaluate, Fork, Plan, Probe
+from semprop.engine.shapes import chain, fan, layered
+from semprop.engine.statistics import Comparison, compare
+from semprop.engine.tape import Record, Tape
+from semprop.engine.training.events import Event, Observer
+from semprop.engine.training.program import NoAnswer, Program
+from semprop.engine.training.report import HeldOutReport, Result, Status
+from semprop.engine.training.runs import Run, load
+from semprop.engine.training.specification import Specification
+from semprop.engine.training.step import Step
+from semprop.engine.training.trainer import Trainer, optimize
+
+__version__ = _version("semprop")
+
+__all__ = [
+    "Answer",
+    "Ask",
+    "Candidate",
+    "CaseFolded",
+    "Comparison",
+    "Contains",
+    "ContentError",
+    "Custom",
+    "DataError",
+    "Demonstration",
+    "Demonstrations",
+    "Differentiable",
+    "Edit",
+    "Evaluate",
+    "Event",
+    "Evidence",
+    "Exact",
+    "Example",
+    "Failure",
+    "FailureKind",
+    "Fork",
+    "Function",
+    "Gradient",
+    "Graph",
+    "GraphError",
+    "HeldOutReport",
+    "Judge",
+    "Kind",
+    "LabelProbability",
+    "Local",
+    "Message",
+    "Method",
+    "Model",
+    "MultipleChoice",
+    "NoAnswer",
+    "NoGate",
+    "NodeError",
+    "Number",
+    "Numeric",
+    "Observer",
+    "Parameter",
+    "Parameters",
+    "Placement",
+    "Plan",
+    "Position",
+    "Probe",
+    "Program",
+    "Proposals",
+    "Provenance",
+    "Record",
+    "ReplayError",
+    "ReplyFormat",
+    "Result",
+    "Run",
+    "RunError",
+    "Score",
+    "Scored",
+    "Seed",
+    "Selection",
+    "SemanticBackward",
+    "SempropError",
+    "Specification",
+    "SpecificationError",
+    "Splits",
+    "Stance",
+    "Status",
+    "Step",
+    "StorageError",
+    "StrictGate",
+    "Tape",
+    "Trainer",
+    "Truncation",
+    "UpdateContext",
+    "UsageError",
+    "__version__",
+    "chain",
+    "change",
+    "clauses",
+    "compare",
+    "fan",
+    "from_json",
+    "keep",
+    "layered",
+    "load",
+    "lost",
+    "mermaid",
+    "optimize",
+    "semantic",
+    "split",
+    "to_json",
+]

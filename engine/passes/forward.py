@@ -1,0 +1,137 @@
+"""Forward: one example through a graph → a tape. Each node starts when its predecessors are done.
+
+Awaits the seam; decides only what a reply is worth as a value. Failures are values on the tape (law L3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from semprop.engine.example import Example
+from semprop.engine.graph import Graph
+from semprop.engine.nodes import Function, Model, Node, ReplyFormat, Slot, Truncation
+from semprop.engine.outcomes import Failure, FailureKind, Position, stopped_short
+from semprop.engine.parameters import Number, Parameters
+from semprop.engine.prompts import FORMAT_REMINDER, forward_request, repair_request
+from semprop.engine.replies import ReplyError, parse_answer
+from semprop.engine.scheduler import Start, walk
+from semprop.engine.seam import FunctionCall, ModelCall, Seam
+from semprop.engine.tape import Record, SlotValue, Tape, Value
+from semprop.providers.base import Completion, Stop
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """A graph's edges as index lists, worked out once for many examples."""
+
+    graph: Graph
+    slots: tuple[tuple[Slot, ...], ...]
+    waiting: tuple[int, ...]
+    successors: tuple[tuple[int, ...], ...]
+
+
+def wiring(graph: Graph) -> Wiring:
+    """The index lists of a graph; an edge counts once for each slot."""
+    place = {node.name: index for index, node in enumerate(graph.nodes)}
+    slots = tuple(node.slots for node in graph.nodes)
+    successors: list[list[int]] = [[] for _ in slots]
+    waiting = [0] * len(slots)
+    for index, entering in enumerate(slots):
+        for slot in entering:
+            if slot.source in place:
+                successors[place[slot.source]].append(index)
+                waiting[index] += 1
+    return Wiring(graph, slots, tuple(waiting), tuple(map(tuple, successors)))
+
+
+async def forward(
+    wired: Wiring, parameters: Parameters, example: Example, at: Position, seam: Seam, start: Start
+) -> Tape:
+    """Run one example.
+
+    Args:
+        at: the position of this pass and example; nodes complete it.
+        start: starts a task where the graph widens.
+
+    Raises:
+        StopError: a provider will answer nothing more.
+        NodeError: a function's result cannot be recorded.
+    """
+    graph = wired.graph
+    # Only what the graph declares: a spare field of the data must not pass for a node of the same name.
+    values: dict[str, Value] = {name: example.inputs[name] for name in graph.inputs}
+    values.update(parameters)
+    records: list[Record | None] = [None] * len(graph.nodes)
+
+    async def run(index: int) -> None:
+        node = graph.nodes[index]
+        entering = wired.slots[index]
+        if any(slot.source not in values for slot in entering):
+            return
+        slots = tuple(SlotValue(slot.name, slot.source, slot.purpose, values[slot.source]) for slot in entering)
+        record = await run_node(node, slots, example.id, replace(at, node=node.name), seam)
+        records[index] = record
+        if not isinstance(record.value, Failure):
+            values[node.name] = record.value
+
+    await walk(wired.waiting, wired.successors, run, start)
+    return Tape(example, parameters.hash, tuple(record for record in records if record is not None), graph.output)
+
+
+async def run_node(node: Node, slots: Sequence[SlotValue], example: str, at: Position, seam: Seam) -> Record:
+    """Run one node on given slot values."""
+    match node:
+        case Model():
+            return await _run_model(node, tuple(slots), example, at, seam)
+        case Function():
+            return await _run_function(node, tuple(slots), at, seam)
+
+
+async def _run_model(node: Model, slots: tuple[SlotValue, ...], example: str, at: Position, seam: Seam) -> Record:
+    request = replace(forward_request(node, slots, example, f"{node.name}|{example}"), sample=at.sample)
+    outcome = await seam.ask_model(at, ModelCall(node.role, request))
+    value = _value_of(node, outcome)
+    if _is_unreadable(node, value) and isinstance(outcome, Completion):
+        assert isinstance(value, Failure)
+        again = repair_request(request, outcome, value.message)
+        outcome = await seam.ask_model(replace(at, slot="repair"), ModelCall(node.role, again))
+        value = _value_of(node, outcome)
+    if isinstance(outcome, Failure):
+        return Record(node, slots, outcome, outcome.text)
+    return Record(node, slots, value, outcome.text, outcome.logprobs)
+
+
+def _is_unreadable(node: Model, value: Value | Failure) -> bool:
+    return node.reply is ReplyFormat.TAGGED and isinstance(value, Failure) and value.kind is FailureKind.UNPARSEABLE
+
+
+def _value_of(node: Model, outcome: Completion | Failure) -> str | Failure:
+    """What a reply is worth as the node's value."""
+    if isinstance(outcome, Failure):
+        return outcome
+    stopped = stopped_short(outcome)
+    if stopped is not None:
+        return stopped
+    if node.reply is ReplyFormat.TAGGED:
+        # A reply that was cut after its answer was complete has an answer.
+        try:
+            return parse_answer(outcome.text)
+        except ReplyError as error:
+            unreadable = Failure(FailureKind.UNPARSEABLE, f"{error} Expected {FORMAT_REMINDER}", outcome.text)
+        if outcome.stop is not Stop.LENGTH:
+            return unreadable
+    if outcome.stop is Stop.LENGTH and node.truncation is Truncation.FAIL:
+        limit = node.sampling.max_tokens
+        return Failure(FailureKind.TRUNCATED, f"the reply was cut at its limit of {limit} tokens", outcome.text)
+    return outcome.text.strip()
+
+
+async def _run_function(node: Function, slots: tuple[SlotValue, ...], at: Position, seam: Seam) -> Record:
+    arguments: Mapping[str, Any] = {
+        slot.name: slot.value.value if isinstance(slot.value, Number) else slot.value for slot in slots
+    }
+    call = FunctionCall(node.name, node.call, arguments, node.version, node.pure, node.blocking)
+    outcome = await seam.ask_function(at, call)
+    return Record(node, slots, outcome if isinstance(outcome, Failure) else outcome.value)

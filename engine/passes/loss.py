@@ -1,0 +1,96 @@
+"""Loss: a tape → a score. The one place where score and loss are converted into each other.
+
+A model failure scores 0 with its reason as feedback; a provider failure has no score at all (law L3).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from semprop.engine.errors import ContentError
+from semprop.engine.example import Example
+from semprop.engine.losses import Answer, Custom, Judge, LabelProbability, Loss, PureLoss, Score, as_score
+from semprop.engine.method import Scored
+from semprop.engine.outcomes import Failure, FailureKind, Position
+from semprop.engine.prompts import failure_words, judge_request, repair_request
+from semprop.engine.replies import ReplyError, parse_judgement
+from semprop.engine.seam import FunctionCall, ModelCall, Seam
+from semprop.engine.tape import Tape, shown
+
+
+def loss_of(score: Score) -> float:
+    """Loss in [0, 1], 0 best."""
+    return 1.0 - score.value
+
+
+async def judged(tape: Tape, loss: Loss, at: Position, seam: Seam) -> Scored | Failure:
+    """Score a tape, or say which provider failure left it without a score."""
+    failure = tape.failure
+    if failure is not None:
+        if not failure.is_model_failure:
+            return failure
+        return Scored(tape, _failed(tape, loss, failure))
+    score = await _score(tape, loss, replace(at, node=loss.name, slot="loss"), seam)
+    if not isinstance(score, Failure):
+        return Scored(tape, score)
+    if score.kind is FailureKind.CONTENT:
+        return Scored(tape, Score(0.0, score.message))
+    return score
+
+
+def _failed(tape: Tape, loss: Loss, failure: Failure) -> Score:
+    """A wrong answer because of content. What the output's reply says leniently still counts as lenient."""
+    record = tape.record(tape.output)
+    lenient: float | None = 0.0
+    if record is not None and record.reply and not isinstance(loss, Custom | Judge | LabelProbability):
+        lenient = _read(loss, tape.example, Answer("", record.reply, record.logprobs)).lenient
+    return Score(0.0, failure_words(failure.kind), lenient)
+
+
+async def _score(tape: Tape, loss: Loss, at: Position, seam: Seam) -> Score | Failure:
+    example = tape.example
+    record = tape.record(tape.output)
+    assert record is not None, "a tape without failure has its output"
+    match loss:
+        case Custom():
+            arguments = {"example": example, "answer": record.value}
+            call = FunctionCall(loss.name, loss.call, arguments, loss.version, loss.pure, loss.blocking)
+            outcome = await seam.ask_function(at, call)
+            return outcome if isinstance(outcome, Failure) else as_score(outcome.value, loss.name)
+        case Judge():
+            return await _judge(tape, loss, at, seam)
+        case _:
+            return _read(loss, example, Answer(shown(record.value), record.reply, record.logprobs))
+
+
+def _read(loss: PureLoss, example: Example, answer: Answer) -> Score:
+    try:
+        return loss(example, answer)
+    except ContentError as error:
+        return Score(0.0, str(error) or f"{loss.name} could not use the answer")
+
+
+async def _judge(tape: Tape, loss: Judge, at: Position, seam: Seam) -> Score | Failure:
+    style = seam.style(loss.role)
+    expected = tape.example.expected if loss.reference else None
+    request = judge_request(loss.criteria, tape.example.inputs, expected, shown(tape.answer), style, loss.sampling)
+    outcome = await seam.ask_model(at, ModelCall(loss.role, request))
+    for attempt in (1, 2):
+        if isinstance(outcome, Failure):
+            return _unjudged(outcome)
+        try:
+            judgement = parse_judgement(outcome.text, style)
+        except ReplyError as error:
+            if attempt == 2:
+                return _unjudged(Failure(FailureKind.UNPARSEABLE, str(error), outcome.text))
+            again = repair_request(request, outcome, str(error))
+            outcome = await seam.ask_model(replace(at, slot="loss-repair"), ModelCall(loss.role, again))
+        else:
+            return Score(judgement.score, judgement.feedback)
+    raise AssertionError("both attempts return")
+
+
+def _unjudged(failure: Failure) -> Failure:
+    """A judge that fails says nothing about the answer: the example is excluded, never counted as wrong."""
+    kind = FailureKind.BAD_REQUEST if failure.is_model_failure else failure.kind
+    return Failure(kind, f"the judge gave no grade: {failure.message}", failure.text, failure.attempts)

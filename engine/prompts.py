@@ -1,0 +1,399 @@
+"""Every prompt of the engine: named constants and pure functions that render them. Asks nothing.
+
+Values are data. They stand inside fences (`<input name="…">` … `</input>`) whose tag is chosen so that it occurs in
+none of them, so no value can end its own slot or open another. Lengths are bounded in UTF-8 bytes, never in tokens
+(law L1), and the instruction that is being edited is never cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from semprop.engine.gradients import Evidence, Gradient, Message
+from semprop.engine.nodes import Model, Placement, Purpose, ReplyFormat
+from semprop.engine.outcomes import FailureKind
+from semprop.engine.parameters import Demonstrations, Number
+from semprop.engine.replies import ReplyStyle, advice_schema, judgement_schema, proposals_schema
+from semprop.engine.tape import Record, SlotValue, shown
+from semprop.providers.base import Choices, Completion, Request, Sampling
+from semprop.providers.base import Message as Turn
+
+PROTOCOL = 1
+"""Raised by one whenever a prompt or a decision rule changes, so that old runs can tell."""
+
+FORWARD_TAGGED = (
+    "Work step by step if it helps. End with your answer between <answer> and </answer>, and put nothing else "
+    "between them: only that part is read."
+)
+
+BACKWARD_SYSTEM = (
+    "You trace an error back through one step of a larger system. The step followed its instruction, read its inputs "
+    "and wrote its output. Afterwards it became known how that output should have been different. For each input you "
+    "are asked about, decide whether it was good as it is (keep) or how it should be different (change), so that this "
+    "same step would have written the wanted output.\n"
+    "Judge the inputs together, not one by one: weigh what each contributes beside the others, change as few as the "
+    "wanted output needs, and make the pieces of advice fit one another. Say what the input should state or contain, "
+    "in concrete words that can be understood without seeing this page."
+)
+
+BACKWARD_ONE = (
+    "You trace an error back through one step of a larger system. Afterwards it became known how the step's output "
+    "should have been different. Decide whether the input you are asked about was good as it is (keep) or how it "
+    "should be different (change), so that the step would have written the wanted output. Say what the input should "
+    "state or contain, in concrete words that can be understood without seeing this page."
+)
+
+SOLVED_WORDS = "This case came out right: the new instruction must not break it."
+
+UPDATE_SYSTEM = (
+    "You improve the instruction of one step in a larger system of language-model calls. You see the present "
+    "instruction and cases in which the system went wrong: what the step was given, what it wrote, and what is known "
+    "about how that should have been different. Find what the cases have in common and write an instruction that "
+    "would have avoided it, and that works for any input of the same sort.\n"
+    "Keep what already works. Do not copy names, numbers or sentences out of the cases, do not give their answers, "
+    "and do not mention cases or feedback: the step will see neither."
+)
+
+JUDGE_SYSTEM = (
+    "You grade an answer. Judge only by the criteria. Say briefly what is wrong or missing, if anything, then give a "
+    "whole number from 0 (worthless) to 10 (fully meets the criteria)."
+)
+
+REPAIR = "That reply could not be read: {complaint} Reply again, complete, in exactly the form that was asked for."
+
+FORMAT_REMINDER = "the answer between <answer> and </answer>."
+
+
+class Neighbours(StrEnum):
+    """What a backward call shows of the other inputs: each under its name, all in one text without names, or none
+    (then the instruction is hidden too: the formula of TextGrad sees the variable, the output and its gradient)."""
+
+    LABELLED = "labelled"
+    UNLABELLED = "unlabelled"
+    HIDDEN = "hidden"
+
+
+def bounded(text: str, limit: int) -> str:
+    """The text if it has at most `limit` UTF-8 bytes, else its beginning and end around a mark of what is gone."""
+    data = text.encode()
+    if len(data) <= limit:
+        return text
+    half = max((limit - 40) // 2, 0)
+    head, tail = data[:half].decode(errors="ignore"), data[len(data) - half :].decode(errors="ignore")
+    return f"{head}\n[… {len(data) - 2 * half} bytes left out …]\n{tail}"
+
+
+def fence_suffix(texts: Iterable[str]) -> str:
+    """What to append to every tag of a prompt so that none of the texts holds such a tag: "" or "-1", "-2", …"""
+    haystack = "\n".join(texts).casefold()
+    if not any(f"{slash}{tag}" in haystack for slash in ("<", "</") for tag in _TAGS):
+        return ""
+    number = 1
+    while f"-{number}" in haystack:
+        number += 1
+    return f"-{number}"
+
+
+_TAGS = ("instruction", "input", "output", "feedback", "case", "context", "criteria", "expected", "answer>")
+
+
+@dataclass(frozen=True, slots=True)
+class _Fence:
+    suffix: str
+
+    def block(self, tag: str, text: str, **attributes: str) -> str:
+        named = "".join(f' {key}="{value}"' for key, value in attributes.items())
+        return f"<{tag}{self.suffix}{named}>\n{text}\n</{tag}{self.suffix}>"
+
+
+# Forward -------------------------------------------------------------------------------------------------------------
+
+
+def inputs_block(inputs: Sequence[tuple[str, str]]) -> str:
+    """The inputs of a forward call: the bare value of a single input, else one `name: value` line each; a value of
+    several lines is fenced, so that no line of it can pass for another input."""
+    if len(inputs) == 1:
+        return inputs[0][1]
+    fence = _Fence(fence_suffix(text for _, text in inputs))
+    lines = [f"{name}: {text}" if "\n" not in text else fence.block("input", text, name=name) for name, text in inputs]
+    return "\n".join(lines)
+
+
+def forward_request(node: Model, slots: Sequence[SlotValue], example: str, draw: str) -> Request:
+    """The request of a model node. A demonstration made from this very example is left out (law L7)."""
+    instruction, demonstrations, changes = "", Demonstrations(), {}
+    inputs: list[tuple[str, str]] = []
+    for slot in slots:
+        match slot.purpose, slot.value:
+            case Purpose.INSTRUCTION, text:
+                instruction = shown(text)
+            case Purpose.DEMONSTRATIONS, Demonstrations() as given:
+                demonstrations = given
+            case Purpose.SAMPLING, Number(value):
+                changes[slot.name] = value
+            case _:
+                inputs.append((slot.name, shown(slot.value)))
+    if node.reply is ReplyFormat.TAGGED:
+        instruction = f"{instruction}\n\n{FORWARD_TAGGED}" if instruction else FORWARD_TAGGED
+    turns: list[Turn] = []
+    if node.placement is Placement.SYSTEM and instruction:
+        turns.append(Turn.of("system", instruction))
+    before = f"{instruction}\n\n" if node.placement is Placement.USER and instruction else ""
+    for turn in demonstrations.turns:
+        if turn.origin != example or not example:
+            turns.append(Turn.of("user", before + inputs_block(turn.inputs)))
+            shown_output = f"<answer>{turn.output}</answer>" if node.reply is ReplyFormat.TAGGED else turn.output
+            turns.append(Turn.of("assistant", shown_output))
+    turns.append(Turn.of("user", (before + inputs_block(inputs)).strip()))
+    request = Request(tuple(turns), node.sampling, Choices(node.choices) if node.choices else None, draw)
+    return request.with_sampling(**changes) if changes else request
+
+
+def repair_request(request: Request, completion: Completion, complaint: str) -> Request:
+    """The same question once more, with the reply that could not be read and the parser's complaint."""
+    turns = (
+        *request.messages,
+        Turn.of("assistant", completion.text),
+        Turn.of("user", REPAIR.replace("{complaint}", complaint)),
+    )
+    return Request(turns, request.sampling, request.schema, request.draw, request.sample, request.admission)
+
+
+# Gradients in words --------------------------------------------------------------------------------------------------
+
+
+def target_words(expected: str) -> str:
+    """The seed of the answer's gradient when the right answer is known."""
+    return f"The expected output is: {expected}"
+
+
+def failure_words(kind: FailureKind) -> str:
+    """The seed of the gradient of a node whose model call failed because of content."""
+    match kind:
+        case FailureKind.TRUNCATED:
+            return "The output was cut off at its length limit before it was complete: it must be shorter."
+        case FailureKind.UNPARSEABLE:
+            return f"The output could not be read. It must end with {FORMAT_REMINDER}"
+        case FailureKind.CONTEXT:
+            return "The inputs were too long for the model: they must be shorter."
+        case FailureKind.FILTER | FailureKind.REFUSAL:
+            return "The model did not answer: what it was asked looked like something it must not do."
+        case _:
+            return "The output could not be used by the function that read it."
+
+
+def number_words(direction: float, value: float) -> str:
+    """A derivative of the loss as advice in words; a positive one asks for a smaller value."""
+    verb = "fall" if direction > 0 else "rise"
+    return f"It should {verb} by about {abs(direction):.3g}; it is {value:g} now."
+
+
+def gradient_words(gradient: Gradient, limit: int) -> str:
+    """The changes a gradient asks for as a numbered list, in its own order, within `limit` bytes. What does not fit
+    is counted, not silently dropped; the first message always stands, shortened if it must be."""
+    messages = gradient.changes
+    if not messages:
+        return "Nothing is known to be wrong with it."
+    lines: list[str] = []
+    left = limit
+    for index, message in enumerate(messages):
+        line = _message_words(message, bounded_to=left if index == 0 else None)
+        size = len(line.encode()) + 4
+        if index and size > left:
+            lines.append(f"({len(messages) - index} more left out)")
+            break
+        lines.append(line if len(messages) == 1 else f"{index + 1}. {line}")
+        left -= size
+    return "\n".join(lines)
+
+
+def _message_words(message: Message, bounded_to: int | None) -> str:
+    content = message.content
+    words = content if isinstance(content, str) else "" if isinstance(content, Evidence) else shown(content)
+    if message.source.successor:
+        words = f"(from the step {message.source.successor}) {words}"
+    return words if bounded_to is None else bounded(words, bounded_to)
+
+
+# Backward ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class BackwardView:
+    """What a backward call may see: the record, the gradient of its output, the slots asked about, what is shown of
+    the others, and how many bytes a value may take."""
+
+    record: Record
+    gradient: Gradient
+    asked: tuple[str, ...]
+    neighbours: Neighbours = Neighbours.LABELLED
+    value_bytes: int = 4_000
+
+
+def instruction_of(record: Record) -> str:
+    """What the node was told to do: the instruction, or a function's docstring."""
+    for slot in record.slots:
+        if slot.purpose is Purpose.INSTRUCTION:
+            return shown(slot.value)
+    call = getattr(record.node, "call", None)
+    return (getattr(call, "__doc__", None) or f"A function named {record.name}.").strip()
+
+
+def backward_request(view: BackwardView, style: ReplyStyle, sampling: Sampling) -> Request:
+    """Ask how inputs of one node should change, given how its output should."""
+    limit = view.value_bytes
+    hidden = view.neighbours is Neighbours.HIDDEN
+    visible = [slot for slot in view.record.slots if slot.purpose in (Purpose.INPUT, Purpose.INSTRUCTION)]
+    values = {slot.name: bounded(shown(slot.value), limit) for slot in visible}
+    instruction = bounded(instruction_of(view.record), limit)
+    output = bounded(shown(view.record.value), limit)
+    feedback = gradient_words(view.gradient, limit)
+    fence = _Fence(fence_suffix([*values.values(), instruction, output, feedback]))
+    parts = []
+    if not hidden and "instruction" not in view.asked:
+        parts.append(fence.block("instruction", instruction))
+    ordinary = [slot.name for slot in visible if slot.purpose is Purpose.INPUT]
+    if view.neighbours is Neighbours.UNLABELLED:
+        parts.append(fence.block("context", "\n".join(values[name] for name in ordinary if name not in view.asked)))
+    for name in (*(name for name in view.asked if name not in ordinary), *ordinary):
+        if name in view.asked or view.neighbours is Neighbours.LABELLED:
+            parts.append(fence.block("input", values[name], name=name))
+    parts.append(fence.block("output", output))
+    parts.append("How the output should have been different:\n" + fence.block("feedback", feedback))
+    parts.append(_advice_format(view.asked, style))
+    system = BACKWARD_SYSTEM if len(view.asked) > 1 or not hidden else BACKWARD_ONE
+    schema = advice_schema(view.asked) if style is ReplyStyle.JSON else None
+    return Request((Turn.of("system", system), Turn.of("user", "\n\n".join(parts))), sampling, schema)
+
+
+def _advice_format(asked: Sequence[str], style: ReplyStyle) -> str:
+    names = ", ".join(asked)
+    if style is ReplyStyle.JSON:
+        return (
+            f"You are asked about: {names}.\nReply with one JSON object that has one key for each of them; its value "
+            'is {"verdict": "keep" or "change", "advice": "how it should be different, or empty for keep"}.'
+        )
+    lines = "\n".join(f'<advice slot="{name}" verdict="keep or change">…</advice>' for name in asked)
+    return (
+        f"You are asked about: {names}.\nReply with one line of this form for each of them, and nothing else:\n{lines}"
+    )
+
+
+# Update --------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Twin:
+    """One of several instructions that are still the same text, so that something must tell them apart."""
+
+    number: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateView:
+    """What an update call sees of one instruction.
+
+    `places` says where it is used, a line each; `gradients` hold the cases, one an example; `left_out` counts cases
+    that are not shown; `solved` are cases that came right; `rejected` are earlier proposals that the gate turned
+    down; `wanted` is how many proposals to ask for; `cases_bytes` bounds all the cases together.
+    """
+
+    instruction: str
+    purpose: str
+    places: tuple[str, ...]
+    gradients: tuple[Gradient, ...]
+    left_out: int = 0
+    solved: tuple[Evidence, ...] = ()
+    wanted: int = 1
+    twin: Twin | None = None
+    rejected: tuple[str, ...] = ()
+    max_bytes: int = 8_000
+    cases_bytes: int = 24_000
+
+
+def update_request(view: UpdateView, style: ReplyStyle, sampling: Sampling) -> Request:
+    """Ask for better instructions. The present one is always shown whole."""
+    cases = _cases(view)
+    fence = _Fence(fence_suffix([view.instruction, *view.rejected, *(text for case in cases for _, _, text in case)]))
+    parts = ["Where the instruction is used:\n" + "\n".join(f"- {place}" for place in view.places)]
+    if view.purpose:
+        parts.append(f"What it is for: {view.purpose}")
+    parts.append("The present instruction:\n" + fence.block("instruction", view.instruction))
+    for number, case in enumerate(cases, 1):
+        body = "\n".join(fence.block(tag, text, **({"name": name} if name else {})) for tag, name, text in case)
+        parts.append(fence.block("case", body, number=str(number)))
+    if view.left_out:
+        parts.append(f"({view.left_out} more cases are not shown.)")
+    if view.rejected:
+        parts.append("Tried before, and no better:\n" + "\n".join(fence.block("instruction", t) for t in view.rejected))
+    if view.twin:
+        parts.append(
+            f"{view.twin.count} steps of the system have this same instruction now, so they all do the same work. "
+            f"This is number {view.twin.number} of them: give it a part of the work of its own, different from what "
+            "the others will choose."
+        )
+    parts.append(_proposals_format(view, style))
+    schema = proposals_schema(view.wanted) if style is ReplyStyle.JSON else None
+    return Request((Turn.of("system", UPDATE_SYSTEM), Turn.of("user", "\n\n".join(parts))), sampling, schema)
+
+
+def _cases(view: UpdateView) -> list[list[tuple[str, str, str]]]:
+    """Each case as (tag, name, text) blocks, every case with the same share of the byte bound."""
+    share = view.cases_bytes // max(len(view.gradients) + len(view.solved), 1)
+    cases = []
+    for gradient in view.gradients:
+        blocks: list[tuple[str, str, str]] = []
+        pieces = [message.content for message in gradient.changes]
+        for piece in pieces:
+            if isinstance(piece, Evidence):
+                blocks += _worked(piece, share // len(pieces))
+            else:
+                blocks.append(("feedback", "", bounded(shown(piece), share // len(pieces))))
+        cases.append(blocks)
+    return cases + [_worked(case, share) for case in view.solved]
+
+
+def _worked(case: Evidence, limit: int) -> list[tuple[str, str, str]]:
+    each = limit // (len(case.inputs) + 2)
+    words = SOLVED_WORDS if case.gradient is None else gradient_words(case.gradient, each)
+    inputs = [("input", name, bounded(text, each)) for name, text in case.inputs]
+    return [*inputs, ("output", "", bounded(case.output, each)), ("feedback", "", words)]
+
+
+def _proposals_format(view: UpdateView, style: ReplyStyle) -> str:
+    many = view.wanted > 1
+    what = (
+        f"Write {view.wanted} improved instructions that differ in approach"
+        if many
+        else "Write one improved instruction"
+    )
+    what = f"{what}, each of at most {view.max_bytes} bytes." if many else f"{what} of at most {view.max_bytes} bytes."
+    if style is ReplyStyle.JSON:
+        keys = ", ".join(f'"proposal_{number}"' for number in range(1, view.wanted + 1))
+        return f'{what}\nReply with one JSON object with the keys "reasoning" (brief), {keys}; all values are text.'
+    lines = "\n".join(f'<proposal number="{number}">…</proposal>' for number in range(1, view.wanted + 1))
+    return f"{what}\nReason briefly, then end with:\n{lines}"
+
+
+# Judge ---------------------------------------------------------------------------------------------------------------
+
+
+def judge_request(
+    criteria: str, inputs: Mapping[str, str], expected: str | None, answer: str, style: ReplyStyle, sampling: Sampling
+) -> Request:
+    """Ask a model to grade an answer by criteria, with the reference answer if there is one."""
+    fence = _Fence(fence_suffix([criteria, *inputs.values(), expected or "", answer]))
+    parts = [fence.block("criteria", criteria)]
+    parts += [fence.block("input", text, name=name) for name, text in inputs.items()]
+    if expected is not None:
+        parts.append(fence.block("expected", expected))
+    parts.append(fence.block("output", answer))
+    if style is ReplyStyle.JSON:
+        parts.append('Reply with one JSON object: {"feedback": "what is wrong or missing", "score": 0 to 10}.')
+    else:
+        parts.append("Reply with <feedback>what is wrong or missing</feedback><score>0 to 10</score>.")
+    schema = judgement_schema() if style is ReplyStyle.JSON else None
+    return Request((Turn.of("system", JUDGE_SYSTEM), Turn.of("user", "\n\n".join(parts))), sampling, schema)

@@ -1,0 +1,98 @@
+"""The tape: what one example did on its way through a graph. Frozen data that backward reads instead of the graph.
+
+A record holds a node, the values that entered its slots and the value that came out; records stand in topological
+order. A node whose predecessors failed has no record, whatever the order of events was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from semprop.engine.example import Example
+from semprop.engine.graph import active_variables
+from semprop.engine.nodes import Node, Purpose
+from semprop.engine.outcomes import Failure
+from semprop.engine.parameters import Demonstrations, Number, rendered
+from semprop.providers.base import TokenLogprob
+
+Value = Any
+"""What a variable may hold: text, a number, an array, or any object that a function returned."""
+
+
+@dataclass(frozen=True, slots=True)
+class SlotValue:
+    """What entered a slot: the variable it came from, and its value."""
+
+    name: str
+    source: str
+    purpose: Purpose
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One node's part of a forward pass.
+
+    `value` is what successors see, or the failure; `reply` is a model's whole text, which lenient extraction reads;
+    `logprobs` are those of the reply's tokens, if they were asked for.
+    """
+
+    node: Node
+    slots: tuple[SlotValue, ...]
+    value: Value | Failure
+    reply: str = ""
+    logprobs: tuple[TokenLogprob, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return self.node.name
+
+
+@dataclass(frozen=True, slots=True)
+class Tape:
+    """One example's forward pass under one set of parameters (named by its hash)."""
+
+    example: Example
+    parameters: str
+    records: tuple[Record, ...]
+    output: str
+
+    def record(self, name: str) -> Record | None:
+        """The record of a node, or None if it never ran."""
+        return next((record for record in self.records if record.name == name), None)
+
+    @property
+    def failure(self) -> Failure | None:
+        """The failure that decides the example: a provider's if there is one (the answer is unknown), else the
+        first model failure in topological order, else None."""
+        failures = [record.value for record in self.records if isinstance(record.value, Failure)]
+        unknown = (failure for failure in failures if not failure.is_model_failure)
+        return next(unknown, failures[0] if failures else None)
+
+    @property
+    def answer(self) -> Value:
+        """The output's value; None when it never ran or failed."""
+        record = self.record(self.output)
+        return None if record is None or isinstance(record.value, Failure) else record.value
+
+    def active(self, trainable: Iterable[str]) -> frozenset[str]:
+        """The variables that are trainable or have a trainable ancestor on this tape."""
+        edges = ((record.name, [slot.source for slot in record.slots]) for record in self.records)
+        return active_variables(edges, trainable)
+
+
+def shown(value: Value | Failure) -> str:
+    """A value as text for prompts, reports and people."""
+    match value:
+        case str():
+            return value
+        case Failure(message=message):
+            return f"[no value: {message}]"
+        case Demonstrations() | Number():
+            return rendered(value)
+        case float():
+            return f"{value:.12g}"
+        case _:
+            return str(value)

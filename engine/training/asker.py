@@ -1,0 +1,237 @@
+"""The asker: the seam's one implementation. Replay, store, single flight, in-flight bound, intent, call, outcome.
+
+Nothing here decides anything about the run: it answers positions with outcomes, the same ones every time the same
+outcomes are on record (law L1), and pays for equal requests once (law L2).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import anyio
+import orjson
+
+from semprop.engine.errors import ContentError, NodeError, ReplayError, SempropError
+from semprop.engine.example import Example
+from semprop.engine.losses import Score
+from semprop.engine.outcomes import Failure, FailureKind, Outcome, Position, Returned, failure_of
+from semprop.engine.replies import ReplyStyle
+from semprop.engine.seam import FunctionCall, ModelCall
+from semprop.engine.training.events import Announcer, CallDone
+from semprop.engine.training.ledger import Ledger, is_usable
+from semprop.engine.training.specification import Specification
+from semprop.engine.training.telemetry import Telemetry
+from semprop.providers.base import Completion, Request, content_key
+from semprop.providers.errors import ErrorClass, ItemError, StopError
+
+HOPELESS = 12
+"""So many failures of one provider or function, and no success yet: the run stops instead of going on in vain."""
+
+
+@dataclass(slots=True)
+class _Flight:
+    """A call under way, and what came of it; None if whoever made it was cancelled."""
+
+    done: anyio.Event = field(default_factory=anyio.Event)
+    outcome: Outcome | None = None
+
+
+class Asker:
+    """Implements `semprop.engine.seam.Seam` for one run."""
+
+    def __init__(self, spec: Specification, ledger: Ledger, telemetry: Telemetry, announce: Announcer) -> None:
+        self._spec, self._ledger, self._telemetry, self._announce = spec, ledger, telemetry, announce
+        self._admission = anyio.Semaphore(spec.in_flight, fast_acquire=True)
+        self._threads = anyio.CapacityLimiter(spec.in_flight)
+        self._flights: dict[str, _Flight] = {}
+        self._failed: Counter[str] = Counter()
+        self._worked: Counter[str] = Counter()
+
+    def style(self, role: str) -> ReplyStyle:
+        return ReplyStyle.JSON if self._spec.provider(role).capabilities.schema else ReplyStyle.TAGS
+
+    async def ask_model(self, position: Position, call: ModelCall) -> Completion | Failure:
+        provider = self._spec.provider(call.role)
+        key = content_key(provider.identity, call.request)
+        outcome = self._replayed(position, key)
+        if outcome is None:
+            outcome = await self._once(position, key, partial(self._call_model, position, key, call))
+        assert not isinstance(outcome, Returned), "a model's key never holds a function's result"
+        return outcome
+
+    async def ask_function(self, position: Position, call: FunctionCall) -> Returned | Failure:
+        if call.pure:
+            result = await self._run_function(call)
+            return result if isinstance(result, Failure) else Returned(result)
+        key = function_key(position, call)
+        outcome = self._replayed(position, key)
+        if outcome is None:
+            outcome = await self._once(position, key, partial(self._call_function, position, key, call))
+        assert not isinstance(outcome, Completion), "a function's key never holds a completion"
+        return outcome
+
+    # One outcome for one key --------------------------------------------------------------------------------------
+
+    def _replayed(self, position: Position, key: str) -> Outcome | None:
+        recorded = self._ledger.recorded(position)
+        if recorded is None:
+            return None
+        if recorded[0] != key:
+            raise ReplayError(
+                f"the journal holds another request at {position}: the specification, a prompt or a function has "
+                "changed since; start a new run"
+            )
+        self._telemetry.again(position)
+        return recorded[1]
+
+    async def _once(self, position: Position, key: str, call: Any) -> Outcome:
+        """The stored outcome, or that of an equal call under way, or a new one. A follower whose leader was
+        cancelled leads in its place."""
+        while True:
+            stored = self._ledger.stored(key)
+            if stored is not None:
+                return await self._again(position, key, stored)
+            flight = self._flights.get(key)
+            if flight is None:
+                break
+            await flight.done.wait()
+            if flight.outcome is not None:
+                return await self._again(position, key, flight.outcome)
+        flight = self._flights[key] = _Flight()
+        try:
+            outcome: Outcome = await call()
+            flight.outcome = outcome
+            return outcome
+        finally:
+            del self._flights[key]
+            flight.done.set()
+
+    async def _again(self, position: Position, key: str, outcome: Outcome) -> Outcome:
+        if is_usable(outcome):
+            self._ledger.link(position, key)
+        else:  # No store serves a provider failure, so a replay finds it only at its position.
+            await self._ledger.settle(position, key, outcome)
+        self._telemetry.again(position)
+        return outcome
+
+    # Models -------------------------------------------------------------------------------------------------------
+
+    async def _call_model(self, position: Position, key: str, call: ModelCall) -> Outcome:
+        provider = self._spec.provider(call.role)
+        await self._ledger.intend(position, key, call.role, request_document(call.request))
+        outcome: Completion | Failure | None = None
+        async with self._admission:
+            self._telemetry.in_flight += 1
+            try:
+                outcome = await provider.complete(call.request)
+            except ItemError as error:
+                outcome = failure_of(error)
+            finally:
+                self._telemetry.in_flight -= 1
+                if outcome is None:
+                    self._telemetry.unanswered(position)
+        with anyio.CancelScope(shield=True):  # It is paid for: even a cancelled run keeps it.
+            await self._ledger.settle(position, key, outcome)
+        usd = self._telemetry.called(position, call.role, outcome)
+        self._report(position, outcome, usd)
+        self._watch(provider.identity, outcome)
+        return outcome
+
+    def _report(self, position: Position, outcome: Completion | Failure, usd: float | None) -> None:
+        failed = isinstance(outcome, Failure)
+        tokens = (None, None) if isinstance(outcome, Failure) else (outcome.usage.input, outcome.usage.output)
+        self._announce(CallDone(position.phase, self._telemetry.in_flight, *tokens, usd, failed))
+
+    def _watch(self, who: str, outcome: Outcome) -> None:
+        """Stop a run that fails and never succeeds."""
+        if not isinstance(outcome, Failure) or outcome.is_model_failure:
+            self._worked[who] += 1
+            return
+        self._failed[who] += 1
+        if self._failed[who] >= HOPELESS and not self._worked[who]:
+            words = f"the first {HOPELESS} calls to {who} failed and none succeeded; the last said: {outcome.message}"
+            if outcome.kind is FailureKind.FUNCTION:
+                raise NodeError(words)
+            raise StopError(words, ErrorClass.TRANSIENT)
+
+    # Functions ----------------------------------------------------------------------------------------------------
+
+    async def _call_function(self, position: Position, key: str, call: FunctionCall) -> Outcome:
+        result = await self._run_function(call)
+        outcome: Outcome = result if isinstance(result, Failure) else Returned(_recordable(call, result))
+        await self._ledger.settle(position, key, outcome)
+        self._watch(f"the function {call.name!r}", outcome)
+        return outcome
+
+    async def _run_function(self, call: FunctionCall) -> Any:
+        work = partial(call.call, **call.arguments)
+        try:
+            result = await anyio.to_thread.run_sync(work, limiter=self._threads) if call.blocking else work()
+            return await result if inspect.isawaitable(result) else result
+        except ContentError as error:
+            return Failure(FailureKind.CONTENT, str(error) or f"{call.name} could not use its input")
+        except (SempropError, StopError):
+            raise
+        except Exception as error:  # noqa: BLE001 — recorded: a tool's error excludes the example, it is never a score
+            return Failure(FailureKind.FUNCTION, f"{call.name} raised {type(error).__name__}: {error}")
+
+
+def _known(value: Any) -> Any:
+    """Data of ours as JSON data, for keys and records."""
+    match value:
+        case Example():
+            return [value.id, dict(value.inputs), value.expected]
+        case Score():
+            return {"value": value.value, "feedback": value.feedback, "lenient": value.lenient}
+    raise TypeError
+
+
+def function_key(position: Position, call: FunctionCall) -> str:
+    """The address of a function's result: function, version, arguments, and who asks (node, example, sample), since
+    a function may be random. Arguments that are not data leave the position as the only address."""
+    who = (position.node, position.example, position.sample)
+    try:
+        arguments = orjson.dumps(dict(call.arguments), default=_known, option=orjson.OPT_SERIALIZE_NUMPY)
+    except TypeError:
+        arguments = repr(position).encode()
+    document = orjson.dumps((call.name, call.version, who))
+    return hashlib.blake2b(document + arguments, digest_size=16).hexdigest()
+
+
+def _recordable(call: FunctionCall, result: Any) -> Any:
+    """A result as the journal will give it back, so that a replay sees the same value."""
+    try:
+        recorded = orjson.dumps(result, default=_known, option=orjson.OPT_SERIALIZE_NUMPY)
+        if isinstance(result, float) and not math.isfinite(result):
+            raise TypeError
+    except TypeError:
+        found = repr(result) if isinstance(result, float) else type(result).__name__
+        raise NodeError(
+            f"{call.name!r} returned {found}, which cannot be recorded: return text, finite numbers, lists or dicts, "
+            "or declare it pure=True if it depends on its arguments alone"
+        ) from None
+    return orjson.loads(recorded)
+
+
+def request_document(request: Request) -> dict[str, Any]:
+    """A request as JSON data, for the journal and for people."""
+    sampling = request.sampling
+    return {
+        "messages": [{"role": message.role, "content": message.text} for message in request.messages],
+        "sampling": {
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "max_tokens": sampling.max_tokens,
+            "seed": sampling.seed,
+            "stop": list(sampling.stop),
+        },
+        "constraint": None if request.schema is None else type(request.schema).__name__,
+        "draw": request.draw,
+        "sample": request.sample,
+    }

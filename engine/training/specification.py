@@ -1,0 +1,157 @@
+"""What a run is: one frozen value. A run is a function of it and of the outcomes; nothing else enters.
+
+Two kinds of fields: those that enter decisions or prompts (a change makes another run), and those that only say how
+to run it (`in_flight`, `run`), which may differ between two sittings of the same run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from semprop.engine.errors import SpecificationError
+from semprop.engine.example import Splits
+from semprop.engine.graph import Graph, model_nodes
+from semprop.engine.losses import Judge, LabelProbability, Loss
+from semprop.engine.method import Method
+from semprop.engine.nodes import Model, ReplyFormat
+from semprop.engine.parameters import Parameters, document_of
+from semprop.engine.prompts import PROTOCOL
+from semprop.providers.base import Provider
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Specification:
+    """Everything that `optimize` and `Trainer` need.
+
+    Attributes:
+        providers: role → provider; "forward" is required, "backward", "update" and "judge" fall back on it.
+        steps: how many updates to try.
+        minibatch: the most examples that one step runs forward.
+        examples_per_gradient: stop running forward once so many examples are wrong; None runs the whole minibatch.
+        candidates: proposals to ask for, for each parameter and step.
+        lookahead: how many items beyond a decided prefix may be open; what they cost is shown as speculative.
+        start: parameter values to start from; None takes the graph's own.
+        labels: if given, the held-out report also scores the output with decoding constrained to these texts.
+        keep_rejected: show U the proposals that the gate turned down. It leaks gate data, and the report says so.
+        in_flight: the most requests at once.
+        run: the directory of the run's journal; None keeps it in memory only.
+    """
+
+    graph: Graph
+    loss: Loss
+    splits: Splits
+    method: Method
+    providers: Mapping[str, Provider] = field(hash=False)
+    steps: int = 4
+    minibatch: int = 16
+    examples_per_gradient: int | None = 4
+    candidates: int = 1
+    lookahead: int = 16
+    seed: int = 0
+    start: Parameters | None = None
+    labels: tuple[str, ...] = ()
+    keep_rejected: bool = False
+    task: str = ""
+    notes: tuple[str, ...] = ()
+    in_flight: int = 16
+    run: Path | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "minibatch", "candidates", "lookahead", "in_flight"):
+            value = getattr(self, name)
+            if value < 1:
+                raise SpecificationError(f"{name} is {value}; it must be at least 1")
+        if self.examples_per_gradient is not None and self.examples_per_gradient < 1:
+            raise SpecificationError("examples_per_gradient must be at least 1, or None for the whole minibatch")
+        if not self.graph.trainable:
+            raise SpecificationError("no parameter of the graph is trainable: there is nothing to optimize")
+        for name in ("train", "gate"):
+            if not getattr(self.splits, name):
+                raise SpecificationError(f"the {name} split is empty: an optimization needs examples in it")
+        self._check_roles()
+        _check_fields(self)
+        _check_probability(self)
+
+    def _check_roles(self) -> None:
+        if "forward" not in self.providers:
+            raise SpecificationError("no provider for the role 'forward': pass providers={'forward': …}")
+        wanted = [(f"node {node.name!r}", node.role) for node in model_nodes(self.graph)]
+        if isinstance(self.loss, Judge):
+            wanted.append((f"loss {self.loss.name!r}", self.loss.role))
+        for who, role in wanted:
+            if role not in self.providers and role not in DEFAULT_ROLES:
+                raise SpecificationError(
+                    f"{who} is answered by the role {role!r}, which has no provider; there are: "
+                    f"{', '.join(self.providers)}"
+                )
+
+    @property
+    def initial(self) -> Parameters:
+        """The parameter values that the run starts from."""
+        return self.graph.initial if self.start is None else self.graph.initial.replaced(dict(self.start))
+
+    def provider(self, role: str) -> Provider:
+        """Who answers for a role."""
+        return self.providers.get(role, self.providers["forward"])
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether any role is played by rules instead of a language model."""
+        return any(provider.capabilities.simulated for provider in self.providers.values())
+
+
+DEFAULT_ROLES = ("forward", "backward", "update", "judge")
+
+
+def _check_fields(spec: Specification) -> None:
+    for split in ("train", "gate", "test"):
+        for example in getattr(spec.splits, split):
+            missing = [name for name in spec.graph.inputs if name not in example.inputs]
+            if missing:
+                raise SpecificationError(
+                    f"example {example.id!r} ({split}) has no field {missing[0]!r}; it has: {', '.join(example.inputs)}"
+                )
+
+
+def _check_probability(spec: Specification) -> None:
+    """Label probabilities are read off the beginning of the final reply, so there must be log probabilities there."""
+    if not isinstance(spec.loss, LabelProbability):
+        return
+    node = spec.graph.node(spec.graph.output)
+    if not isinstance(node, Model) or node.reply is not ReplyFormat.WHOLE or not node.sampling.top_logprobs:
+        raise SpecificationError(
+            f"the loss {spec.loss.name!r} reads the log probabilities of {node.name!r}: make that a model node "
+            f"with ReplyFormat.WHOLE and Sampling(top_logprobs={max(5, len(spec.loss.labels))})"
+        )
+
+
+def document_of_specification(spec: Specification) -> dict[str, Any]:
+    """The specification as JSON data: all that enters a decision or a prompt, for the journal and for comparison."""
+    method = spec.method
+    return {
+        "protocol": PROTOCOL,
+        "task": spec.task,
+        "method": {
+            "name": method.name,
+            "selection": repr(method.selection),
+            "backward": repr(method.backward),
+            "collect": repr(method.collect),
+            "update": repr(method.update),
+            "gate": repr(method.gate),
+        },
+        "loss": repr(spec.loss),
+        "models": {role: spec.provider(role).identity for role in DEFAULT_ROLES},
+        "steps": spec.steps,
+        "minibatch": spec.minibatch,
+        "examples_per_gradient": spec.examples_per_gradient,
+        "candidates": spec.candidates,
+        "lookahead": spec.lookahead,
+        "seed": spec.seed,
+        "labels": list(spec.labels),
+        "keep_rejected": spec.keep_rejected,
+        "splits": {name: [example.id for example in getattr(spec.splits, name)] for name in ("train", "gate", "test")},
+        "initial": {name: document_of(value) for name, value in spec.initial.items()},
+    }
