@@ -1,6 +1,7 @@
-"""One set of parameters on the held-out split: a figure with its interval. Takes a specification, gives an `Evaluation`.
+"""One set of parameters on the held-out split: a figure with its interval.
 
-Trains nothing and records nothing. The tasks that it needs are started by the engine's scheduler.
+Takes a specification, gives an `Evaluation`. Trains nothing and records nothing. The tasks that it needs are started
+by the engine's scheduler.
 """
 
 from __future__ import annotations
@@ -142,7 +143,9 @@ def _evaluation(
     scored = [row.score for row in rows if isinstance(row, Scored)]
     if not scored:
         told = next(row.message for row in rows if isinstance(row, Failure))
-        raise StopError(f"none of {len(rows)} examples could be scored; the first failure said: {told}", ErrorClass.TRANSIENT)
+        raise StopError(
+            f"none of {len(rows)} examples could be scored; the first failure said: {told}", ErrorClass.TRANSIENT
+        )
     values = [score.value for score in scored]
     lenient = [score.lenient for score in scored if score.lenient is not None]
     held = [row.score.value for row in limited if isinstance(row, Scored)]

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from semprop.bench import bbh, gsm8k, liar
+from semprop.bench import bbh, gsm8k, liar, worlds
 from semprop.bench.task import Task
 from semprop.bench.user_tasks import from_python, from_toml
 from semprop.engine.errors import UsageError
@@ -25,6 +25,7 @@ def built_in() -> Mapping[str, Task]:
             gsm8k.TASK,
             liar.TASK,
             *bbh.tasks(),
+            *worlds.tasks(),
         )
     )
 

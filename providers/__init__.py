@@ -1,0 +1,92 @@
+"""Clients of language models: what is asked, what is answered, and what can go wrong.
+
+    async with connect("openai:gpt-4o-mini") as provider:
+        completion = await provider.complete(Request((Message.of("user", "Hello"),)))
+
+`connect` makes a provider of a specification, `wrap` of any async callable, `Scripted` of a script (for tests).
+Importing opens nothing and configures nothing.
+"""
+
+from semprop.providers.base import (
+    Admission,
+    Capabilities,
+    Choices,
+    Completion,
+    Constraint,
+    JsonSchema,
+    LimitSeen,
+    Message,
+    Part,
+    Provider,
+    Request,
+    Role,
+    Sampling,
+    Stop,
+    Text,
+    Timing,
+    TokenLogprob,
+    Usage,
+    content_key,
+)
+from semprop.providers.clock import Clock, SystemClock
+from semprop.providers.errors import (
+    ErrorClass,
+    ItemError,
+    ProviderError,
+    ProviderFailure,
+    RetryError,
+    StopError,
+)
+from semprop.providers.layers import InFlight, Stack
+from semprop.providers.prices import Prices, price_of
+from semprop.providers.retry import RetryPolicy
+from semprop.providers.scripted import Scripted, VirtualClock
+from semprop.providers.specification import KINDS, Specification
+from semprop.providers.specification import load as load_specifications
+from semprop.providers.specification import parse as parse_specification
+from semprop.providers.stack import Surroundings, connect
+from semprop.providers.wrapped import wrap
+
+__all__ = [
+    "KINDS",
+    "Admission",
+    "Capabilities",
+    "Choices",
+    "Clock",
+    "Completion",
+    "Constraint",
+    "ErrorClass",
+    "InFlight",
+    "ItemError",
+    "JsonSchema",
+    "LimitSeen",
+    "Message",
+    "Part",
+    "Prices",
+    "Provider",
+    "ProviderError",
+    "ProviderFailure",
+    "Request",
+    "RetryError",
+    "RetryPolicy",
+    "Role",
+    "Sampling",
+    "Scripted",
+    "Specification",
+    "Stack",
+    "Stop",
+    "StopError",
+    "Surroundings",
+    "SystemClock",
+    "Text",
+    "Timing",
+    "TokenLogprob",
+    "Usage",
+    "VirtualClock",
+    "connect",
+    "content_key",
+    "load_specifications",
+    "parse_specification",
+    "price_of",
+    "wrap",
+]

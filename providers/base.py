@@ -1,0 +1,273 @@
+"""The nouns of a model call, and the protocols that a stack of providers is folded from.
+
+Takes nothing and does nothing: frozen data and seams. `engine` imports this module, `errors` and `clock`
+of this package and no other; this package imports nothing of `engine`.
+
+A *request* is logical, an *attempt* is what goes on the wire (retries included), a *call* is a request that
+no store could serve.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from types import TracebackType
+from typing import Literal, Protocol, Self, runtime_checkable
+
+import orjson
+
+Role = Literal["system", "user", "assistant"]
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A part of a message that is text. Other kinds of part (images) join the union `Part`."""
+
+    text: str
+
+
+Part = Text
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One chat turn: a role and typed parts."""
+
+    role: Role
+    parts: tuple[Part, ...]
+
+    @classmethod
+    def of(cls, role: Role, text: str) -> Message:
+        """A message of one text part."""
+        return cls(role, (Text(text),))
+
+    @property
+    def text(self) -> str:
+        """All text parts, joined without a separator."""
+        return "".join(part.text for part in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How tokens are drawn. `None` means: the endpoint's own default, the field is not sent.
+
+    `max_tokens` counts output tokens; `top_logprobs` asks for that many alternatives at each output token.
+    """
+
+    temperature: float | None = 0.0
+    top_p: float | None = None
+    max_tokens: int | None = None
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    top_logprobs: int | None = None
+
+    @property
+    def is_greedy(self) -> bool:
+        """Whether equal requests are one measurement (temperature 0), so that they may share a reply."""
+        return self.temperature == 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class JsonSchema:
+    """The reply must be one JSON object of this schema. `document` is the schema as canonical JSON text."""
+
+    name: str
+    document: str
+
+    @classmethod
+    def of(cls, name: str, schema: Mapping[str, object]) -> JsonSchema:
+        """From a schema as Python data; the order of keys is kept, since models answer in that order."""
+        return cls(name, orjson.dumps(schema).decode())
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """The reply must be exactly one of these texts (constrained decoding)."""
+
+    options: tuple[str, ...]
+
+
+Constraint = JsonSchema | Choices
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What orders and bounds a request in a queue. Never a part of a content key.
+
+    Lower `priority` goes first, then lower `sequence`; `deadline` is in seconds on the stack's clock.
+    """
+
+    flow: str = ""
+    priority: int = 0
+    sequence: int = 0
+    deadline: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One logical question to a model.
+
+    `draw` names who draws (node and example) and `sample` the how-manieth measurement it is: both enter the
+    content key when the request is not greedy, so that twins do not share a random reply (law L2).
+    """
+
+    messages: tuple[Message, ...]
+    sampling: Sampling = Sampling()
+    schema: Constraint | None = None
+    draw: str = ""
+    sample: int = 0
+    admission: Admission = field(default=Admission(), compare=False)
+
+    def with_sampling(self, **changes: object) -> Request:
+        """This request with some sampling fields replaced."""
+        return replace(self, sampling=replace(self.sampling, **changes))  # type: ignore[arg-type]
+
+
+class Stop(StrEnum):
+    """Why the model stopped, the same words for every provider."""
+
+    END = "end"
+    LENGTH = "length"
+    FILTER = "filter"
+    REFUSAL = "refusal"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens as the endpoint counted them; `None` where it did not say. `input` includes `cached_read`."""
+
+    input: int | None = None
+    cached_read: int | None = None
+    cache_write: int | None = None
+    output: int | None = None
+    reasoning: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """An output token, its natural log probability, and the alternatives at that place (token, log p)."""
+
+    token: str
+    logprob: float
+    alternatives: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LimitSeen:
+    """A limit that a reply told of: a dimension such as `requests/minute`, its size, what is left of it, and
+    the seconds until it is whole again."""
+
+    dimension: str
+    limit: float | None = None
+    remaining: float | None = None
+    reset: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds from the send to the first token, and the gaps between later chunks. Streaming only."""
+
+    first_token: float
+    gaps: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What a model answered. `attempts` counts what was sent on the wire for it, this one included."""
+
+    text: str
+    stop: Stop = Stop.END
+    usage: Usage = Usage()
+    model: str = ""
+    request_id: str | None = None
+    logprobs: tuple[TokenLogprob, ...] = ()
+    limits: tuple[LimitSeen, ...] = ()
+    timing: Timing | None = None
+    attempts: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a provider promises, before its first call; prompts are rendered for it, so it never changes.
+
+    `schema`: JSON-schema output can be asked for; where it cannot, prompts ask for tags. `choices`: output
+    can be constrained to given texts. `simulated`: no language model answers, and reports must say so.
+    """
+
+    schema: bool = True
+    choices: bool = False
+    logprobs: bool = False
+    simulated: bool = False
+
+
+@runtime_checkable
+class Provider(Protocol):
+    """An LLM client. An asynchronous context manager that may be entered more than once; it closes when the
+    last one leaves, and opens its session at the first call."""
+
+    @property
+    def identity(self) -> str:
+        """What answers: kind, model and endpoint. A part of every content key; never holds a key or secret."""
+
+    @property
+    def model(self) -> str:
+        """The model's name as the endpoint knows it (for prices and reports)."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What may be asked for; constant."""
+
+    async def complete(self, request: Request) -> Completion:
+        """Answer one request.
+
+        Raises:
+            ItemError: this request cannot be answered; others may be (`semprop.providers.errors`).
+            StopError: no request will be answered until somebody mends the key, the bill or the settings.
+        """
+
+    def statistics(self) -> Mapping[str, object]:
+        """Counters and states for people: attempts, degradations, limits. Never a part of a decision."""
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None: ...
+
+
+def content_key(identity: str, request: Request) -> str:
+    """The address of a reply: equal keys may share one. 32 hexadecimal digits.
+
+    It covers who answers, messages, sampling and constraint, and for random draws who draws and which sample.
+    Admission, keys, timeouts and addresses of proxies are not in it.
+    """
+    sampling = request.sampling
+    document = (
+        identity,
+        [(message.role, [part.text for part in message.parts]) for message in request.messages],
+        (
+            sampling.temperature,
+            sampling.top_p,
+            sampling.max_tokens,
+            sampling.seed,
+            sampling.stop,
+            sampling.top_logprobs,
+        ),
+        _constraint_document(request.schema),
+        "" if sampling.is_greedy else request.draw,
+        request.sample,
+    )
+    return hashlib.blake2b(orjson.dumps(document), digest_size=16).hexdigest()
+
+
+def _constraint_document(schema: Constraint | None) -> object:
+    match schema:
+        case None:
+            return None
+        case JsonSchema(name, document):
+            return ("schema", name, document)
+        case Choices(options):
+            return ("choices", options)

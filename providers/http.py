@@ -1,0 +1,276 @@
+"""The one boundary to the network: requests of a wire format over aiohttp.
+
+Takes a `WireFormat` and the settings of an endpoint; gives a provider that sends one attempt for each call (and
+at once another where the endpoint refuses a field that can be left out). One session, opened at the first call
+and closed when the last user leaves. Never follows a redirect, never sends a key to another host, never lets a
+key or a proxy's password into an error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Protocol, Self
+
+import aiohttp
+import anyio
+import structlog
+
+from semprop.providers.base import Capabilities, Completion, Request
+from semprop.providers.classify import Origin, Reply, classify, redacted, without
+from semprop.providers.connection import HttpSettings, Route, find_key, is_loopback, route, tls_context, unusable
+from semprop.providers.errors import ErrorClass, ItemError, ProviderError, RetryError, StopError
+
+_CONNECTING = 30.0
+_CLOSING = 5.0
+
+_log = structlog.get_logger(__name__)
+
+
+class WireFormat(Protocol):
+    """A pure encoder and decoder. A frozen value: doing without a refused field gives another value."""
+
+    @property
+    def path(self) -> str:
+        """What stands behind the base address."""
+
+    @property
+    def model(self) -> str:
+        """The model's name as the endpoint knows it."""
+
+    @property
+    def degraded(self) -> tuple[str, ...]:
+        """What is done without, for people."""
+
+    def headers(self, key: str) -> Mapping[str, str]:
+        """The headers that carry the key (empty text: no key)."""
+
+    def encode(self, request: Request) -> bytes:
+        """The body of a request."""
+
+    def decode(self, reply: Reply, request: Request) -> Completion:
+        """What a reply of status 200 says; raises the `ProviderError` that it is otherwise."""
+
+    def refused_field(self, reply: Reply, request: Request) -> str | None:
+        """The field that a refusal is about, if the request can do without it."""
+
+    def without(self, name: str) -> Self:
+        """The format that does without a field; the same value if it does already."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """An open session and what every request on it shares."""
+
+    session: aiohttp.ClientSession
+    route: Route
+
+
+class HttpProvider:
+    """One model at one endpoint over HTTP."""
+
+    def __init__(self, settings: HttpSettings, wire: WireFormat, capabilities: Capabilities) -> None:
+        self._settings = settings
+        self._wire = wire
+        self._capabilities = capabilities
+        self._entered = 0
+        self._line: _Line | None = None
+        self._stopped: StopError | None = None
+        self._attempts = 0
+        self._errors: Counter[str] = Counter()
+
+    def __repr__(self) -> str:
+        state = "open" if self._line else "closed"
+        return f"HttpProvider({self.identity}, session={state}, attempts={self._attempts})"
+
+    @property
+    def identity(self) -> str:
+        return self._settings.identity
+
+    @property
+    def model(self) -> str:
+        return self._wire.model
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._capabilities
+
+    def statistics(self) -> Mapping[str, object]:
+        """Attempts on the wire, errors by class, what the endpoint refused and is done without, the session."""
+        return {
+            "attempts": self._attempts,
+            "errors": dict(self._errors),
+            "degraded": list(self._wire.degraded),
+            "session": "open" if self._line else "closed",
+        }
+
+    async def __aenter__(self) -> Self:
+        self._entered += 1
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._entered -= 1
+        if self._entered:
+            return
+        line, self._line, self._stopped = self._line, None, None
+        if line is not None:
+            # Closing is short and must happen even while the caller is being cancelled: no socket stays.
+            with anyio.move_on_after(_CLOSING, shield=True):
+                await line.session.close()
+
+    async def complete(self, request: Request) -> Completion:
+        """Send one attempt, and another for each field that the endpoint refuses to be sent.
+
+        Raises:
+            ProviderError: as `classify` says; `attempts` counts what this call sent.
+            StopError: also when the provider was not entered, has no key, or was stopped before.
+        """
+        line = self._line or self._opened()
+        if self._stopped is not None:
+            raise _again(self._stopped)
+        attempts = 0
+        while True:
+            wire = self._wire
+            try:
+                reply = await self._sent(line, wire.encode(request))
+                completion = self._read(line, wire, reply, request)
+            except ProviderError as error:
+                self._errors[error.error_class.value] += 1
+                if isinstance(error, StopError):
+                    self._stopped = error
+                error.attempts += attempts
+                raise
+            attempts += 1
+            if completion is not None:
+                return completion if attempts == 1 else replace(completion, attempts=attempts)
+
+    def _read(self, line: _Line, wire: WireFormat, reply: Reply, request: Request) -> Completion | None:
+        """What a reply says, or None if the request is to be sent again in another shape.
+
+        The shapes are bounded, since each of them has less than the one before.
+        """
+        secrets = line.route.secrets
+        if reply.status == 200:
+            return _decoded(wire, reply, request, secrets)
+        name = wire.refused_field(reply, request)
+        if name is not None:
+            changed = self._wire.without(name)
+            if changed != self._wire:
+                self._wire = changed
+                _log.warning("provider_degraded", provider=self.identity, refused=name, now=list(changed.degraded))
+            if self._wire != wire:
+                return None
+        raise classify(reply, Origin(self.identity, self._settings.key_env, secrets))
+
+    async def _sent(self, line: _Line, body: bytes) -> Reply:
+        self._attempts += 1
+        fault: ProviderError
+        try:
+            async with asyncio.timeout(self._settings.timeout):
+                request = line.session.post(line.route.url, data=body, proxy=line.route.proxy, allow_redirects=False)
+                async with request as response:
+                    content = await _body(response, self._settings)
+                    return Reply(response.status, response.headers, content)
+        except aiohttp.ConnectionTimeoutError as error:
+            fault = _translated(error, self.identity, line.route.secrets)
+        except TimeoutError:
+            fault = RetryError(
+                f"{self.identity} did not answer within {self._settings.timeout:g} s; it is asked again. "
+                "Give the provider a longer `timeout` if its answers take that long",
+                ErrorClass.TRANSIENT,
+            )
+        except (aiohttp.ClientError, OSError) as error:
+            fault = _translated(error, self.identity, line.route.secrets)
+        self._attempts -= 1 - fault.attempts
+        # Outside the handler on purpose: aiohttp's errors carry the request's headers and the proxy's address,
+        # so they must not hang on ours as cause or context.
+        raise fault
+
+    def _opened(self) -> _Line:
+        settings = self._settings
+        if not self._entered:
+            raise unusable(f"{self.identity} is not open: use `async with provider:` around its calls")
+        key = find_key(settings)
+        line = route(settings, self._wire.path, self._wire.headers(key), key)
+        encrypted = line.url.scheme == "https"
+        if line.secrets and not encrypted and not is_loopback(line.url.host or ""):
+            _log.warning("key_sent_unencrypted", provider=self.identity, mend="use an https base address")
+        session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=settings.connections,
+                ssl=tls_context(settings) if encrypted else True,
+                ttl_dns_cache=300,
+            ),
+            headers=line.headers,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            # The deadline of an attempt stands around it: a timer of the session would cost 10 µs a request.
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECTING),
+            # Reading the proxy's variables for every request would cost 2.75 times the request.
+            trust_env=False,
+        )
+        self._line = _Line(session, line)
+        return self._line
+
+
+def _decoded(wire: WireFormat, reply: Reply, request: Request, secrets: tuple[str, ...]) -> Completion:
+    try:
+        return wire.decode(reply, request)
+    except ProviderError:
+        clean = replace(reply, body=without(reply.body, secrets))
+        if clean == reply:
+            raise
+    # The error quoted a body that holds a secret: the same error is made again from the clean one.
+    return wire.decode(clean, request)
+
+
+async def _body(response: aiohttp.ClientResponse, settings: HttpSettings) -> bytes:
+    chunks = []
+    size = 0
+    while chunk := await response.content.readany():
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > settings.largest:
+            raise ItemError(
+                f"{settings.identity} sent a reply of more than {settings.largest} bytes: bound it with max_tokens",
+                ErrorClass.BAD_REQUEST,
+                status=response.status,
+            )
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def _translated(error: aiohttp.ClientError | OSError, identity: str, secrets: tuple[str, ...]) -> ProviderError:
+    what = redacted(f"{type(error).__name__}: {error}", secrets)
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return unusable(
+            f"{identity}: its certificate is not trusted ({what}): name your certificate authority as `ca` in the "
+            "providers file or in SSL_CERT_FILE"
+        )
+    if isinstance(error, aiohttp.InvalidURL):
+        return unusable(f"{identity}: its base address cannot be used ({what}): check it")
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        # Its own text holds the request's headers.
+        what = f"the proxy refused the connection with status {error.status}"
+        if error.status in (401, 403, 407):
+            return unusable(f"{identity}: {what}: check the proxy's variables and its password")
+        return RetryError(f"{identity}: {what}", ErrorClass.TRANSIENT, attempts=0)
+    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
+        # Nothing was sent, so no ledger of the endpoint counts it.
+        return RetryError(f"{identity} cannot be reached ({what})", ErrorClass.TRANSIENT, attempts=0)
+    return RetryError(f"{identity} broke the connection off ({what})", ErrorClass.TRANSIENT)
+
+
+def _again(stopped: StopError) -> StopError:
+    """The same stop for another request, which was not sent."""
+    return StopError(
+        str(stopped),
+        stopped.error_class,
+        status=stopped.status,
+        retry_after=stopped.retry_after,
+        dimension=stopped.dimension,
+        attempts=0,
+    )

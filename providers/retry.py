@@ -1,0 +1,176 @@
+"""When to ask again: a pure decision, and a thin shell that waits.
+
+Takes an error and what has been spent on it; gives a wait in seconds or the reason to give up. The shell holds
+nothing while it waits (it stands outside the in-flight bound). Never retries what cannot succeed: refused
+requests and stops pass at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from random import Random
+
+from semprop.providers.base import Completion, Request
+from semprop.providers.clock import Clock
+from semprop.providers.errors import ErrorClass, ProviderError, ProviderFailure, RetryError
+from semprop.providers.layers import Send
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """The bounds of asking again.
+
+    Attributes:
+        tries: how often one request may fail by transport (TRANSIENT) before it is given up, the first included.
+        throttles: the same for refusals that charge nothing (RATE, OVERLOAD, DAILY).
+        elapsed: seconds from the first try after which no new wait begins, and which no wait may pass.
+        base: seconds; the n-th wait is drawn from 0 to base · 2ⁿ⁻¹ (full jitter).
+        cap: seconds; the longest of those draws. A wait that the endpoint asked for may be longer.
+    """
+
+    tries: int = 5
+    throttles: int = 40
+    elapsed: float = 600.0
+    base: float = 0.5
+    cap: float = 30.0
+
+    def __post_init__(self) -> None:
+        if self.tries < 1 or self.throttles < 1 or min(self.elapsed, self.base, self.cap) < 0:
+            raise ValueError(f"a retry policy needs tries and throttles ≥ 1 and no negative seconds: {self}")
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What one request has cost so far: transport failures, throttles, and attempts on the wire."""
+
+    failures: int = 0
+    throttles: int = 0
+    attempts: int = 0
+
+    def after(self, error: ProviderError) -> Tally:
+        """This tally with one more error in it."""
+        failed = error.error_class is ErrorClass.TRANSIENT
+        return Tally(self.failures + failed, self.throttles + (not failed), self.attempts + max(0, error.attempts))
+
+
+_NOTHING = Tally()
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Ask again after so many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """Do not ask again, and why."""
+
+    reason: str
+
+
+def decide(error: ProviderError, tally: Tally, elapsed: float, draw: float, policy: RetryPolicy) -> Wait | GiveUp:
+    """Whether to ask again after `error`, which `tally` already counts.
+
+    Args:
+        error: what the last try met.
+        tally: everything met so far.
+        elapsed: seconds since the first try began.
+        draw: a random number in [0, 1).
+        policy: the bounds.
+
+    The wait is `draw · min(cap, base · 2ⁿ⁻¹)` (full jitter) on top of what the endpoint asked for, which is a
+    minimum.
+    """
+    if not isinstance(error, RetryError):
+        return GiveUp("it cannot succeed by asking again")
+    if tally.failures >= policy.tries:
+        return GiveUp(f"it failed {tally.failures} times")
+    if tally.throttles >= policy.throttles:
+        return GiveUp(f"it was throttled {tally.throttles} times")
+    if error.error_class is ErrorClass.DAILY and error.retry_after is None:
+        return GiveUp("a daily limit is used up, and the endpoint does not say until when")
+    repeat = min(tally.failures if error.error_class is ErrorClass.TRANSIENT else tally.throttles, 64)
+    seconds = draw * min(policy.cap, policy.base * 2.0 ** (repeat - 1)) + max(0.0, error.retry_after or 0.0)
+    if elapsed + seconds > policy.elapsed:
+        return GiveUp(f"{elapsed:.0f} s have passed and the next try would be {seconds:.0f} s later")
+    return Wait(seconds)
+
+
+class Retry:
+    """The layer: asks again as `decide` says, on a clock and a generator that were passed in."""
+
+    def __init__(self, policy: RetryPolicy, clock: Clock, random: Random) -> None:
+        self._policy = policy
+        self._clock = clock
+        self._random = random
+        self._waiting = 0
+        self._retries = 0
+        self._given_up = 0
+        self._waited = 0.0
+
+    def __repr__(self) -> str:
+        return f"Retry({self._policy}, retries={self._retries}, waiting={self._waiting})"
+
+    def around(self, send: Send) -> Send:
+        """`send` with retries. Raises `ProviderFailure` from the last error once the bounds are reached."""
+
+        async def complete(request: Request) -> Completion:
+            start = self._clock.now()
+            tally = _NOTHING
+            while True:
+                try:
+                    completion = await send(request)
+                except ProviderError as error:
+                    tally = tally.after(error)
+                    policy = self._within(request, start)
+                    decision = decide(error, tally, self._clock.now() - start, self._random.random(), policy)
+                    if isinstance(decision, GiveUp):
+                        error.attempts = tally.attempts
+                        if not isinstance(error, RetryError):
+                            raise
+                        raise self._failure(error, decision) from error
+                else:
+                    if not tally.attempts:
+                        return completion
+                    return replace(completion, attempts=completion.attempts + tally.attempts)
+                await self._wait(decision.seconds)
+
+        return complete
+
+    def statistics(self) -> Mapping[str, object]:
+        """Retries made, requests given up, seconds waited (summed over requests), and who waits now."""
+        return {
+            "retries": self._retries,
+            "given_up": self._given_up,
+            "retry_seconds": self._waited,
+            "retries_waiting": self._waiting,
+        }
+
+    def _within(self, request: Request, start: float) -> RetryPolicy:
+        deadline = request.admission.deadline
+        if deadline is None:
+            return self._policy
+        return replace(self._policy, elapsed=max(0.0, min(self._policy.elapsed, deadline - start)))
+
+    def _failure(self, error: RetryError, decision: GiveUp) -> ProviderFailure:
+        self._given_up += 1
+        return ProviderFailure(
+            f"given up after {error.attempts} attempts, since {decision.reason}; the last error: {error}",
+            error.error_class,
+            status=error.status,
+            retry_after=error.retry_after,
+            dimension=error.dimension,
+            attempts=error.attempts,
+        )
+
+    async def _wait(self, seconds: float) -> None:
+        self._retries += 1
+        self._waiting += 1
+        try:
+            await self._clock.sleep(seconds)
+        finally:
+            self._waiting -= 1
+        self._waited += seconds

@@ -1,0 +1,148 @@
+"""From a specification to a provider: the one place that knows every kind and the order of the layers.
+
+Takes a specification and what time, randomness and the environment are; gives a provider. Synchronous, and
+opens nothing: keys, certificates and weights are looked for at the first call.
+
+    defaults → meter → retry → in flight → http, embedded or simulated
+
+A request that waits to be asked again stands outside the in-flight bound and holds no place in it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from random import Random
+
+from yarl import URL
+
+from semprop.providers import embedded, simulated
+from semprop.providers.base import Capabilities, Provider, Usage
+from semprop.providers.clock import Clock, SystemClock
+from semprop.providers.connection import HttpSettings, is_loopback
+from semprop.providers.headers import dialect_of
+from semprop.providers.http import HttpProvider
+from semprop.providers.layers import Defaults, InFlight, Layer, Meter, Price, Stack
+from semprop.providers.openai import OpenAIFormat
+from semprop.providers.prices import price_of
+from semprop.providers.retry import Retry, RetryPolicy
+from semprop.providers.specification import OPENAI_BASE, OPENAI_KEY, Specification, resolve
+
+IN_FLIGHT: Mapping[str, int] = {"openai": 32, "embedded": 1, "simulated": 64}
+"""Requests at once where nobody said: one for the embedded model, whose replies repeat only so."""
+
+OPENAI_CAPABILITIES = Capabilities(schema=True, choices=True, logprobs=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a provider takes from outside.
+
+    Attributes:
+        environment: variables: keys, proxies, certificate authorities. None: those of the process.
+        clock: what waits are measured on.
+        random: what draws their length; no decision of a run reads it. None: seeded by the system.
+        retry: when to ask again.
+    """
+
+    environment: Mapping[str, str] | None = field(default=None, repr=False)
+    clock: Clock = field(default_factory=SystemClock)
+    random: Random | None = None
+    retry: RetryPolicy = RetryPolicy()
+
+
+def connect(
+    specification: str | Specification,
+    *,
+    named: Mapping[str, Specification] | None = None,
+    in_flight: int | InFlight | None = None,
+    surroundings: Surroundings | None = None,
+) -> Stack:
+    """A provider for a specification. Opens nothing.
+
+    Args:
+        specification: `kind:model[@base]`, a NAME in `named`, or a parsed specification.
+        named: the tables of a providers file (`specification.load`).
+        in_flight: requests at once, or a bound that several providers share. None: the specification's, else
+            that of its kind (`IN_FLIGHT`).
+        surroundings: the environment, clock, randomness and retry policy.
+
+    Raises:
+        StopError: no such provider, or a setting that cannot be used (CONFIGURATION).
+    """
+    if isinstance(specification, str):
+        specification = resolve(specification, named or {})
+    around = surroundings or Surroundings()
+    if in_flight is None:
+        in_flight = specification.in_flight if specification.in_flight is not None else IN_FLIGHT[specification.kind]
+    bound = in_flight if isinstance(in_flight, InFlight) else InFlight(in_flight)
+    endpoint = _endpoint(specification, bound.limit, around)
+    price = _price(specification)
+    layers: list[Layer] = [Defaults(specification.sampling)] if specification.sampling else []
+    layers += [Meter(price), Retry(around.retry, around.clock, around.random or Random()), bound]
+    capabilities = None
+    if specification.capabilities:
+        capabilities = replace(endpoint.capabilities, **dict(specification.capabilities))
+    return Stack(endpoint, layers, identity=specification.shown, capabilities=capabilities, price=price)
+
+
+def computed_at_once(specification: Specification) -> int:
+    """How many requests an embedded model computes in one batch: what its own table says, else one.
+
+    The caller's bound does not count: replies differ with the size of a batch, and must not differ with a bound.
+    """
+    return specification.in_flight or IN_FLIGHT["embedded"]
+
+
+def _endpoint(specification: Specification, in_flight: int, around: Surroundings) -> Provider:
+    match specification.kind:
+        case "embedded":
+            return embedded.connect(specification.model, computed_at_once(specification))
+        case "simulated":
+            return simulated.connect(specification.model)
+        case _:
+            return _openai(specification, in_flight, around)
+
+
+def _openai(specification: Specification, in_flight: int, around: Surroundings) -> HttpProvider:
+    base = specification.base or OPENAI_BASE
+    host = URL(base).host or ""
+    key_env = OPENAI_KEY if specification.key_env is None else specification.key_env
+    carries_key = any(name.lower() in ("authorization", "api-key", "x-api-key") for name, _ in specification.headers)
+    if carries_key and specification.key_env is None:
+        key_env = ""
+    identity = f"openai:{specification.model}@{base}"
+    settings = HttpSettings(
+        base=base,
+        identity=identity,
+        key_env=key_env,
+        needs_key=not is_loopback(host),
+        headers=specification.headers,
+        query=specification.query,
+        timeout=specification.timeout,
+        connections=in_flight,
+        ca=specification.ca,
+        environment=os.environ if around.environment is None else around.environment,
+    )
+    wire = OpenAIFormat(
+        model=specification.model,
+        identity=identity,
+        key_env=key_env,
+        dialect=dialect_of(host),
+        body=specification.body,
+        # OpenAI itself takes the new name for all of its chat models; most others know the old one only.
+        limit_field="max_completion_tokens" if host == "api.openai.com" else "max_tokens",
+    )
+    return HttpProvider(settings, wire, OPENAI_CAPABILITIES)
+
+
+def _price(specification: Specification) -> Price:
+    if specification.kind == "openai" or specification.prices is not None:
+        return price_of(specification.model, specification.base or OPENAI_BASE, specification.prices)
+    return _free
+
+
+def _free(usage: Usage) -> float:
+    """Nobody is paid for what runs in this process."""
+    return 0.0
