@@ -1,0 +1,53 @@
+"""What the README shows is what runs."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from semprop.tools.__main__ import app
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def block_after(mark: str) -> str:
+    text = README.read_text().split(f"<!-- {mark} -->", 1)[1]
+    return re.search(r"```\w+\n(.*?)```", text, re.DOTALL)[1]
+
+
+def test_the_python_example_has_at_most_30_lines_and_runs_as_written(tmp_path):
+    code = block_after("example")
+    assert len(code.splitlines()) <= 30
+    environment = {**os.environ, "PYTHONWARNINGS": "error"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=100
+    )
+    assert done.returncode == 0, done.stderr
+    assert "reliable gain" in done.stdout
+    assert (tmp_path / "semprop-runs" / "tickets" / "journal.sqlite").is_file()
+
+
+def test_the_test_command_is_one_line_that_installs_and_runs_pytest():
+    assert block_after("test").strip() == 'pip install ".[embedded,dev]" && pytest'
+
+
+def test_every_command_and_option_that_the_readme_names_exists():
+    commands = get_command(app).commands
+    lines = re.findall(
+        r"semprop ([a-z]+)([^\n`#&]*)", "\n".join(re.findall(r"```sh\n(.*?)```", README.read_text(), re.DOTALL))
+    )
+    assert lines
+    for name, rest in lines:
+        assert name in commands, name
+        known = {option for parameter in commands[name].params for option in parameter.opts}
+        for option in re.findall(r"--[a-z-]+", rest):
+            assert option in known, f"semprop {name} {option}"
+
+
+@pytest.mark.parametrize("package", ["engine", "providers", "bench", "tools"])
+def test_the_import_table_names_every_top_level_package(package):
+    assert re.search(rf"^\| `{package}`", README.read_text(), re.MULTILINE)

@@ -1,0 +1,216 @@
+"""The command line as it is written: names, flags and their help. Parses; what is done with it stands elsewhere.
+
+A command gives `Work`, which `semprop.tools.__main__` carries out. Signatures have one argument a flag.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from semprop.engine import __version__
+from semprop.tools import listing, logs, optimizing, recorded
+from semprop.tools.exits import Ended
+from semprop.tools.preparing import RUNS, Order, Surrounding
+from semprop.tools.screen import Screen
+
+Work = Callable[[Surrounding, Screen], Ended]
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Optimize graphs of language-model calls by semantic backpropagation.",
+)
+
+RUN_PANEL, DATA_PANEL, PROVIDER_PANEL, METHOD_PANEL = "Run", "Data", "Providers", "Method"
+
+PROVIDER = "KIND:MODEL[@BASE], or a NAME in the --providers file"
+
+
+def _whole_or_count(text: str) -> int:
+    """How many wrong examples make a gradient; "all" is 0, the whole minibatch."""
+    if text.strip().lower() == "all":
+        return 0
+    if not text.strip().isdigit():
+        raise typer.BadParameter(f"{text!r} is neither a number nor 'all'")
+    return int(text)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"semprop {__version__}")
+        raise typer.Exit
+
+
+Task = Annotated[str, typer.Argument(help="a task's name (semprop tasks), path.py:task, or path.toml", metavar="TASK")]
+RunDirectory = Annotated[Path, typer.Argument(help="a run's directory", metavar="RUN")]
+Forward = Annotated[str | None, typer.Option(help=f"who runs the graph: {PROVIDER}", rich_help_panel=PROVIDER_PANEL)]
+Role = Annotated[
+    str | None, typer.Option(help="the same for this role; forward if not given", rich_help_panel=PROVIDER_PANEL)
+]
+Providers = Annotated[
+    Path | None, typer.Option(help="TOML file with tables [provider.NAME]", rich_help_panel=PROVIDER_PANEL)
+]
+InFlight = Annotated[int | None, typer.Option(min=1, help="requests at once", rich_help_panel=PROVIDER_PANEL)]
+Data = Annotated[
+    Path | None,
+    typer.Option(help="directory of the published files", envvar="SEMPROP_DATA", rich_help_panel=DATA_PANEL),
+]
+Size = Annotated[int | None, typer.Option(min=0, help="examples in this split", rich_help_panel=DATA_PANEL)]
+Seed = Annotated[int, typer.Option(help="draws splits and minibatches", rich_help_panel=METHOD_PANEL)]
+Count = Annotated[int | None, typer.Option(min=1, rich_help_panel=METHOD_PANEL)]
+Json = Annotated[bool, typer.Option("--json", help="print one JSON document, on every exit code")]
+
+
+@app.callback()
+def semprop(
+    log_level: Annotated[logs.Level, typer.Option(help="the least that is logged to stderr")] = logs.Level.WARNING,
+    debug: Annotated[bool, typer.Option("--debug", help="show the traceback of an error")] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="say which")] = False,
+) -> None:
+    logs.configure(logs.Level.DEBUG if debug else log_level)
+
+
+@app.command()
+def optimize(
+    task: Task,
+    forward: Forward = None,
+    backward: Role = None,
+    update: Role = None,
+    judge: Role = None,
+    providers: Providers = None,
+    method: Annotated[
+        str | None, typer.Option(help="semantic, semantic-advised or clauses", rich_help_panel=METHOD_PANEL)
+    ] = None,
+    steps: Count = None,
+    minibatch: Count = None,
+    examples_per_gradient: Annotated[
+        int | None,
+        typer.Option(
+            parser=_whole_or_count,
+            metavar="N|all",
+            help="wrong examples that make a gradient; 0 or all: the whole minibatch",
+            rich_help_panel=METHOD_PANEL,
+        ),
+    ] = None,
+    candidates: Count = None,
+    gate: Annotated[str, typer.Option(help="strict or none", rich_help_panel=METHOD_PANEL)] = "strict",
+    seed: Seed = 0,
+    data: Data = None,
+    train: Size = None,
+    gate_size: Size = None,
+    test: Size = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(help="JSON file {parameter: value}, or a run, to start from", rich_help_panel=RUN_PANEL),
+    ] = None,
+    run: Annotated[
+        Path | None, typer.Option(help=f"the run's directory [{RUNS}/TASK-UTC-xxxx]", rich_help_panel=RUN_PANEL)
+    ] = None,
+    in_flight: InFlight = None,
+    json: Json = False,
+) -> Work:
+    """Optimize a task's prompts and measure the gain on held-out data."""
+    order = Order(
+        task=task,
+        roles=_named(forward=forward, backward=backward, update=update, judge=judge),
+        providers=providers,
+        method=method,
+        steps=steps,
+        minibatch=minibatch,
+        examples_per_gradient=examples_per_gradient,
+        candidates=candidates,
+        gate=gate,
+        seed=seed,
+        data=data,
+        start=start,
+        run=run,
+        in_flight=in_flight,
+        train=train,
+        gate_size=gate_size,
+        test=test,
+    )
+    return partial(optimizing.optimize, order)
+
+
+@app.command()
+def evaluate(
+    task: Task,
+    parameters: Annotated[
+        Path | None, typer.Option(help="a run's directory, or a JSON file {parameter: value}", metavar="RUN|FILE")
+    ] = None,
+    forward: Forward = None,
+    judge: Role = None,
+    providers: Providers = None,
+    data: Data = None,
+    test: Size = None,
+    seed: Seed = 0,
+    in_flight: InFlight = None,
+    json: Json = False,
+) -> Work:
+    """Score one set of parameters on a task's test split."""
+    order = Order(
+        task=task,
+        roles=_named(forward=forward, judge=judge),
+        providers=providers,
+        start=parameters,
+        data=data,
+        test=test,
+        seed=seed,
+        in_flight=in_flight,
+    )
+    return partial(optimizing.evaluate_task, order)
+
+
+def _named(**roles: str | None) -> dict[str, str]:
+    return {role: text for role, text in roles.items() if text is not None}
+
+
+@app.command()
+def tasks(json: Json = False) -> Work:
+    """List the tasks, with their default sizes and providers."""
+    return lambda _, screen: listing.tasks(screen)
+
+
+@app.command()
+def pull(
+    model: Annotated[str, typer.Argument(help="an embedded model's name: smollm2", metavar="MODEL")], json: Json = False
+) -> Work:
+    """Fetch an embedded model's weights into the user's cache."""
+    return lambda _, screen: listing.pull(model, screen)
+
+
+@app.command()
+def show(
+    run: RunDirectory,
+    why: Annotated[
+        str | None, typer.Option(help="examples, messages, edits and verdicts of a parameter", metavar="PARAMETER")
+    ] = None,
+    prompts: Annotated[bool, typer.Option("--prompts", help="one request of every kind, as it was sent")] = False,
+    json: Json = False,
+) -> Work:
+    """Show a run: steps, verdicts, differences; or why a parameter has its value."""
+    return lambda _, screen: recorded.show(recorded.ShowOrder(run, why, prompts), screen)
+
+
+@app.command()
+def export(
+    run: RunDirectory,
+    directory: Annotated[Path, typer.Argument(help="a directory that is not there yet", metavar="DIR")],
+    json: Json = False,
+) -> Work:
+    """Write a run's prompts and graph as plain files."""
+    return lambda _, screen: recorded.export(run, directory, screen)
+
+
+@app.command()
+def runs(
+    directory: Annotated[Path, typer.Argument(help="a directory of runs", metavar="DIR")] = RUNS, json: Json = False
+) -> Work:
+    """List the runs in a directory."""
+    return lambda _, screen: recorded.list_runs(directory, screen)

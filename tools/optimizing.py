@@ -1,0 +1,193 @@
+"""`semprop optimize` and `semprop evaluate`: prepare, run under signals with progress, show what came of it.
+
+A run that is stopped or fails keeps what was recorded, and says where; a run that recorded nothing leaves no directory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import anyio
+
+from semprop.bench.evaluate import Evaluation, evaluate
+from semprop.engine.errors import StorageError
+from semprop.engine.training.ledger import is_usable
+from semprop.engine.training.report import Result, Status
+from semprop.engine.training.runs import Run
+from semprop.engine.training.specification import DEFAULT_ROLES
+from semprop.engine.training.trainer import Trainer
+from semprop.tools import render
+from semprop.tools.exits import Ended, ExitCode, Problem, document_of, interrupted, problem_of
+from semprop.tools.interruption import listening
+from semprop.tools.preparing import Order, Prepared, Surrounding, prepare, run_directory
+from semprop.tools.progress import Bar, Lines, Progress, Silent, tally_of
+from semprop.tools.screen import Screen
+
+T = TypeVar("T")
+
+
+def run_loop(work: Callable[[], Awaitable[T]]) -> T:
+    """Run the command's asynchronous part, on uvloop where there is one."""
+    return anyio.run(work, backend_options={"use_uvloop": sys.platform != "win32"})
+
+
+# optimize -------------------------------------------------------------------------------------------------------------
+
+
+def optimize(order: Order, around: Surrounding, screen: Screen) -> Ended:
+    """Run a task to its end, a signal or an error."""
+    prepared = prepare(order, around, screen.say)
+    spec = prepared.specification
+    run = order.run or run_directory(spec.task, around)
+    prepared = replace(prepared, specification=replace(spec, run=run))
+    announce(prepared, screen)
+    made = [parent for parent in run.absolute().parents if not parent.exists()]
+    try:
+        result, problem = run_loop(partial(_optimize, prepared, screen))
+    except BaseException:
+        _drop_empty(made)
+        raise
+    document = result.document()
+    if problem is not None:
+        document = document_of(problem, document)
+    screen.show(*render.result(document))
+    if problem is None:
+        screen.show(f"run: {run}  (semprop show {run}; semprop export {run} DIR)")
+    return Ended(document, problem)
+
+
+async def _optimize(prepared: Prepared, screen: Screen) -> tuple[Result, Problem | None]:
+    spec, run = prepared.specification, prepared.specification.run
+    progress = _progress(prepared, screen, steps=spec.steps, sides=2)
+    trainer = Trainer(spec, observers=[progress], price=prepared.price)
+    opened = False
+    try:
+        async with listening(partial(_stopping, screen), _leave) as interruption, trainer:
+            opened = True
+            with progress, interruption.scope:
+                async for _ in trainer:
+                    pass
+                result = await trainer.report()
+                return result, _unmeasured(result)
+            return trainer.partial(Status.INTERRUPTED), interrupted(interruption.number or 0, _kept(run))
+    except Exception as error:
+        # Any error ends the run; what was recorded before it is the caller's, and the error becomes the exit code.
+        if not opened:
+            raise
+        if not isinstance(error, StorageError) and not _recorded(run):
+            _remove(run)
+            raise
+        problem = problem_of(error)
+        return trainer.partial(Status.FAILED), replace(problem, message=f"{problem.message}. {_kept(run)}")
+
+
+def _unmeasured(result: Result) -> Problem | None:
+    """A run in which no held-out example could be scored has no result, whatever else it did."""
+    if result.held_out is not None or not result.specification.splits.test:
+        return None
+    told = f"no held-out example could be scored: a provider failed on all of them. {_kept(result.run)}"
+    return Problem("ProviderFailure", told, ExitCode.PROVIDER)
+
+
+def _kept(run: Path | None) -> str:
+    return (
+        f"What was recorded is in {run}, with the best accepted parameters so far: semprop show {run}; "
+        f"semprop export {run} DIR"
+    )
+
+
+def _recorded(run: Path | None) -> bool:
+    """Whether a run has anything that somebody may want: an answer, or a decision."""
+    if run is None:
+        return False
+    found = Run(run)
+    answers = (entry.outcome for entry in found.exchanges() if entry.outcome is not None)
+    return bool(found.decisions("selection")) or any(map(is_usable, answers))
+
+
+def _remove(run: Path | None) -> None:
+    if run is not None:
+        shutil.rmtree(run, ignore_errors=True)
+
+
+def _drop_empty(parents: list[Path]) -> None:
+    """Take back directories that were made for a run, if nothing is in them; innermost first."""
+    for parent in parents:
+        with contextlib.suppress(OSError):
+            parent.rmdir()
+
+
+# evaluate -------------------------------------------------------------------------------------------------------------
+
+
+def evaluate_task(order: Order, around: Surrounding, screen: Screen) -> Ended:
+    """Score one set of parameters on the test split."""
+    prepared = prepare(order, around, screen.say)
+    announce(prepared, screen)
+    evaluation, problem = run_loop(partial(_evaluate, prepared, screen))
+    if evaluation is None:
+        assert problem is not None, "without an evaluation there is a reason"
+        return Ended(document_of(problem), problem)
+    document = evaluation.document()
+    screen.show(*render.evaluation(document))
+    return Ended(document)
+
+
+async def _evaluate(prepared: Prepared, screen: Screen) -> tuple[Evaluation | None, Problem | None]:
+    progress = _progress(prepared, screen, steps=0, sides=1)
+    async with listening(partial(_stopping, screen), _leave) as interruption:
+        with progress, interruption.scope:
+            return await evaluate(prepared.specification, observers=[progress], price=prepared.price), None
+        return None, interrupted(interruption.number or 0, "an evaluation keeps nothing; start it again")
+
+
+# both -----------------------------------------------------------------------------------------------------------------
+
+
+def announce(prepared: Prepared, screen: Screen) -> None:
+    """Say what is about to run, where the task's defaults were taken too."""
+    spec = prepared.specification
+    splits = spec.splits
+    screen.say(f"task: {spec.task} ({prepared.task.description})")
+    roles = [f"{role} {prepared.roles[role]}" for role in DEFAULT_ROLES]
+    alike = len(set(prepared.roles.values())) == 1
+    screen.say(f"providers: {prepared.roles['forward'] if alike else ', '.join(roles)}")
+    if spec.is_simulated:
+        screen.say(render.SIMULATED)
+    screen.say(f"examples: train {len(splits.train)}, gate {len(splits.gate)}, test {len(splits.test)}")
+    if spec.run is not None:
+        per = "the whole minibatch" if spec.examples_per_gradient is None else f"{spec.examples_per_gradient} wrong"
+        screen.say(
+            f"method: {spec.method.name}, gate {spec.method.gate.name}, {spec.steps} steps, "
+            f"minibatch {spec.minibatch}, {per} a gradient, {spec.candidates} candidates, seed {spec.seed}, "
+            f"{spec.in_flight} in flight"
+        )
+        screen.say(f"run: {spec.run}")
+
+
+def _progress(prepared: Prepared, screen: Screen, *, steps: int, sides: int) -> Progress:
+    now = time.monotonic
+    tally = tally_of(prepared.specification, steps=steps, sides=sides, now=now())
+    if screen.notes.is_terminal:
+        return Bar(tally, screen.notes, now)
+    return Silent() if screen.json else Lines(tally, screen.say, now)
+
+
+def _stopping(screen: Screen) -> None:
+    screen.warn("stopping: what was paid for is being saved; once more to stop at once")
+
+
+def _leave(number: int) -> None:
+    """The second signal: no waiting, no clean-up; the journal is valid at every instant."""
+    sys.stderr.write("\x1b[?25h" if sys.stderr.isatty() else "")
+    sys.stderr.flush()
+    os._exit(128 + number)

@@ -1,0 +1,213 @@
+"""From what stands on the command line to a specification, in the order that is cheapest to be wrong in:
+task → providers → data → sizes → specification. Reads files; calls no model, writes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import orjson
+
+from semprop.bench.data import data_source
+from semprop.bench.task import Sizes, Task
+from semprop.bench.tasks import resolve as resolve_task
+from semprop.engine.errors import SpecificationError, UsageError
+from semprop.engine.graph import Graph
+from semprop.engine.methods.catalogue import gate_named, method_named
+from semprop.engine.parameters import Parameters, value_of
+from semprop.engine.training.journal import FILE_NAME
+from semprop.engine.training.runs import Run
+from semprop.engine.training.specification import DEFAULT_ROLES, Specification
+from semprop.engine.training.telemetry import Price
+from semprop.providers.base import Usage
+from semprop.providers.layers import Stack
+from semprop.providers.specification import load as load_providers
+from semprop.providers.specification import resolve as resolve_provider
+from semprop.providers.stack import Surroundings, connect
+
+RUNS = Path("semprop-runs")
+"""Where runs are kept unless told otherwise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What was asked for; None means: as the task says.
+
+    Attributes:
+        roles: role → provider, as it was written.
+        providers: the TOML file that names providers.
+        examples_per_gradient: 0 is the whole minibatch.
+        start: a JSON file of parameter values, or a run's directory.
+        run: the directory of the run; None gives it a name below `RUNS`.
+    """
+
+    task: str
+    roles: Mapping[str, str] = field(default_factory=dict, hash=False)
+    providers: Path | None = None
+    method: str | None = None
+    steps: int | None = None
+    minibatch: int | None = None
+    examples_per_gradient: int | None = None
+    candidates: int | None = None
+    gate: str = "strict"
+    seed: int = 0
+    data: Path | None = None
+    start: Path | None = None
+    run: Path | None = None
+    in_flight: int | None = None
+    train: int | None = None
+    gate_size: int | None = None
+    test: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Surrounding:
+    """What the command takes from outside: for providers, the time of day, names nobody has, and where to say that
+    files are fetched."""
+
+    providers: Surroundings = Surroundings()
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    token: Callable[[], str] = lambda: os.urandom(2).hex()
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A task with the specification of its run, and what its calls cost."""
+
+    task: Task
+    roles: Mapping[str, str] = field(hash=False)
+    specification: Specification
+    price: Price
+
+
+def prepare(order: Order, around: Surrounding, say: Callable[[str], None]) -> Prepared:
+    """The specification of a run that has no directory yet; `say` is told what is fetched.
+
+    Raises:
+        UsageError: task, file, size, name or data are at fault; the message says which and the mend.
+        StopError: a provider is (CONFIGURATION).
+        StorageError: fetched data cannot be kept.
+    """
+    task = resolve_task(order.task)
+    gate, start = gate_named(order.gate), None
+    method = method_named(order.method or task.defaults.method, gate=gate, pools=task.clauses)
+    if order.start is not None:
+        start = parameters_in(order.start, task.graph)
+    roles = roles_of(order.roles, task.defaults.providers)
+    providers = _connected(order, roles, around.providers)
+    defaults = task.defaults
+    source = data_source(order.data, os.environ, say)
+    splits = task.load(source, order.seed, _sizes(order, defaults.sizes))
+    specification = Specification(
+        graph=task.graph,
+        loss=task.loss,
+        splits=splits,
+        method=method,
+        providers=providers,
+        steps=_given(order.steps, defaults.steps),
+        minibatch=_given(order.minibatch, defaults.minibatch),
+        examples_per_gradient=_given(order.examples_per_gradient, defaults.examples_per_gradient) or None,
+        candidates=_given(order.candidates, defaults.candidates),
+        seed=order.seed,
+        start=start,
+        labels=task.labels,
+        task=task.name,
+        in_flight=_given(order.in_flight, defaults.in_flight),
+        run=order.run,
+    )
+    notes = [task.note]
+    if specification.is_simulated and task.simulated_note != task.note:
+        notes.append(task.simulated_note)
+    if own := source.own():
+        notes.append(f"your own files stand in for published ones: {', '.join(own)}; results are not comparable")
+    specification = replace(specification, notes=tuple(note for note in notes if note))
+    return Prepared(task, roles, specification, _price(providers))
+
+
+def _given(value: int | None, default: int) -> int:
+    return default if value is None else value
+
+
+def _sizes(order: Order, defaults: Sizes) -> Sizes:
+    given = {"train": order.train, "gate": order.gate_size, "test": order.test}
+    return replace(defaults, **{name: size for name, size in given.items() if size is not None})
+
+
+def roles_of(given: Mapping[str, str], defaults: Mapping[str, str]) -> dict[str, str]:
+    """Role → provider. Whoever names the forward provider replaces the task's: other roles then fall back on it."""
+    base = {} if "forward" in given else dict(defaults)
+    named = {**base, **given}
+    if "forward" not in named:
+        raise SpecificationError("the task names no provider for the role 'forward': give one with --forward")
+    return {role: named.get(role, named["forward"]) for role in (*DEFAULT_ROLES, *named)}
+
+
+def _connected(order: Order, roles: Mapping[str, str], around: Surroundings) -> dict[str, Stack]:
+    """One provider for each different specification, so that roles that share it share its bounds."""
+    named = {} if order.providers is None else load_providers(order.providers)
+    stacks: dict[str, Stack] = {}
+    for role, text in roles.items():
+        if text in stacks:
+            continue
+        specification = resolve_provider(text, named)
+        # The embedded model keeps its own bound: its replies repeat only one at a time.
+        bound = None if specification.kind == "embedded" or specification.in_flight is not None else order.in_flight
+        if bound is not None and bound < 1:
+            raise SpecificationError(f"--in-flight is {bound} for {role}: give 1 or more")
+        stacks[text] = connect(specification, named=named, in_flight=bound, surroundings=around)
+    return {role: stacks[text] for role, text in roles.items()}
+
+
+def _price(providers: Mapping[str, Stack]) -> Price:
+    def price(role: str, usage: Usage) -> float | None:
+        return providers.get(role, providers["forward"]).price(usage)
+
+    return price
+
+
+def parameters_in(path: Path, graph: Graph) -> Parameters:
+    """The parameter values in a JSON file `{parameter: value}`, or the latest accepted ones of a run.
+
+    Raises:
+        UsageError: no such file or run, not JSON, or a name or value that the graph does not take.
+    """
+    if path.is_dir():
+        try:
+            return graph.initial.replaced(dict(run_in(path).parameters))
+        except SpecificationError as error:
+            raise SpecificationError(f"the run {path} is of another graph: {error}") from error
+    try:
+        document = orjson.loads(path.read_bytes())
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read ({error.strerror}): name a JSON file or a run's directory") from error
+    except orjson.JSONDecodeError as error:
+        raise UsageError(f"{path} is not JSON ({error}): write one object, parameter → value") from error
+    if not isinstance(document, dict):
+        raise UsageError(f"{path} holds {type(document).__name__}, expected one object, parameter → value")
+    try:
+        return graph.initial.replaced({name: value_of(value) for name, value in document.items()})
+    except SpecificationError as error:
+        raise SpecificationError(f"{path}: {error}") from error
+
+
+def run_in(path: Path) -> Run:
+    """The recorded run in a directory.
+
+    Raises:
+        UsageError: there is none.
+        StorageError: it cannot be read.
+    """
+    if not (path / FILE_NAME).is_file():
+        raise UsageError(f"{path} holds no run: name a directory that semprop optimize wrote (semprop runs lists them)")
+    return Run(path)
+
+
+def run_directory(task: str, around: Surrounding) -> Path:
+    """A directory that is nobody's yet: `semprop-runs/TASK-UTC-xxxx`. The name enters no decision."""
+    safe = re.sub(r"[^\w.-]+", "-", task).strip("-.") or "task"
+    return RUNS / f"{safe}-{around.now():%Y%m%dT%H%M%SZ}-{around.token()}"

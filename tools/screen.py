@@ -1,0 +1,70 @@
+"""Where the command writes: answers to stdout, everything else to stderr. Text of models is shown, never obeyed.
+
+Text from outside passes `plain`, so that no reply can move a cursor, ring a bell or recolour a terminal, and is
+printed without markup.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TextIO
+
+import orjson
+from rich.console import Console, RenderableType
+from rich.text import Text
+
+_WIDTH = 120
+"""Columns where nobody looks: files, pipes, logs."""
+
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+# What turns the direction of text would let a reply look like something else.
+_CONTROLS |= {code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
+
+
+def plain(text: str) -> str:
+    """The text with its control characters written out, line breaks and tabs apart."""
+    return text.translate(_CONTROLS)
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """The two streams of a command. With `json`, stdout holds one document and nothing else."""
+
+    answers: Console
+    notes: Console
+    stdout: TextIO
+    json: bool
+
+    def show(self, *parts: RenderableType) -> None:
+        """A part of the answer for people."""
+        if not self.json:
+            for part in parts:
+                soft = isinstance(part, str | Text)
+                self.answers.print(part, markup=False, highlight=False, emoji=False, soft_wrap=soft)
+
+    def say(self, line: str) -> None:
+        """What people want to know meanwhile; nothing with `--json`."""
+        if not self.json:
+            self.warn(line)
+
+    def warn(self, line: str) -> None:
+        """What must be told in any case."""
+        self.notes.print(plain(line), markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+    def emit(self, document: Mapping[str, Any]) -> None:
+        """The one JSON document, if it was asked for."""
+        if self.json:
+            options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+            self.stdout.write(orjson.dumps(document, option=options).decode())
+            self.stdout.flush()
+
+
+def screen(*, json: bool) -> Screen:
+    """The screen of this process."""
+    return Screen(_console(sys.stdout), _console(sys.stderr), sys.stdout, json)
+
+
+def _console(stream: TextIO) -> Console:
+    return Console(file=stream, width=None if stream.isatty() else _WIDTH)
