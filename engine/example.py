@@ -32,6 +32,8 @@ class Example:
                 raise DataError(
                     f"example {self.id!r}, input {name!r}: expected text, found {type(text).__name__}; write it as text"
                 )
+            if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
+                raise DataError(f"example {self.id!r}, input {name!r}: holds half a surrogate pair; mend the encoding")
         object.__setattr__(self, "inputs", MappingProxyType(dict(self.inputs)))
 
 

@@ -7,6 +7,7 @@ example from both sides.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -116,6 +117,14 @@ def stopped_short(completion: Completion) -> Failure | None:
             return None
 
 
+IMPOSSIBLE = -1e9
+"""A log probability of minus infinity, as JSON can hold it; its exponential is 0 all the same."""
+
+
+def _finite(logprob: float) -> float:
+    return logprob if math.isfinite(logprob) else IMPOSSIBLE
+
+
 def document_of(outcome: Outcome) -> dict[str, Any]:
     """An outcome as JSON data, for the journal; the inverse of `outcome_of`."""
     match outcome:
@@ -132,7 +141,12 @@ def document_of(outcome: Outcome) -> dict[str, Any]:
                 "model": outcome.model,
                 "request_id": outcome.request_id,
                 "logprobs": [
-                    [token.token, token.logprob, list(map(list, token.alternatives))] for token in outcome.logprobs
+                    [
+                        token.token,
+                        _finite(token.logprob),
+                        [[other, _finite(value)] for other, value in token.alternatives],
+                    ]
+                    for token in outcome.logprobs
                 ],
                 "attempts": outcome.attempts,
             }

@@ -11,7 +11,7 @@ from semprop.engine.errors import ContentError
 from semprop.engine.example import Example
 from semprop.engine.losses import Answer, Custom, Judge, LabelProbability, Loss, PureLoss, Score, as_score
 from semprop.engine.method import Scored
-from semprop.engine.outcomes import Failure, FailureKind, Position
+from semprop.engine.outcomes import Failure, FailureKind, Position, stopped_short
 from semprop.engine.prompts import failure_words, judge_request, repair_request
 from semprop.engine.replies import ReplyError, parse_judgement
 from semprop.engine.seam import FunctionCall, ModelCall, Seam
@@ -78,6 +78,9 @@ async def _judge(tape: Tape, loss: Judge, at: Position, seam: Seam) -> Score | F
     for attempt in (1, 2):
         if isinstance(outcome, Failure):
             return _unjudged(outcome)
+        stopped = stopped_short(outcome)
+        if stopped is not None:
+            return _unjudged(stopped)
         try:
             judgement = parse_judgement(outcome.text, style)
         except ReplyError as error:

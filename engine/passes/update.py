@@ -41,8 +41,8 @@ def _stands(edit: Edit, context: UpdateContext, dropped: list[Dropped]) -> bool:
         reason = "it changes nothing"
     elif isinstance(edit.after, str) and not edit.after.strip():
         reason = "it is empty"
-    elif isinstance(edit.after, str) and len(edit.after.encode()) > declared.max_bytes:
-        reason = f"it has {len(edit.after.encode())} bytes, more than the {declared.max_bytes} allowed"
+    elif len(text.encode()) > declared.max_bytes:
+        reason = f"it has {len(text.encode())} bytes, more than the {declared.max_bytes} allowed"
     elif isinstance(edit.after, str) and (copied := context.is_copy(edit.after, rendered(edit.before))):
         reason = f"it copies a training example: «{copied}»"
     if reason:

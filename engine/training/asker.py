@@ -10,6 +10,7 @@ import hashlib
 import inspect
 import math
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -18,8 +19,6 @@ import anyio
 import orjson
 
 from semprop.engine.errors import ContentError, NodeError, ReplayError, SempropError
-from semprop.engine.example import Example
-from semprop.engine.losses import Score
 from semprop.engine.outcomes import Failure, FailureKind, Outcome, Position, Returned, failure_of
 from semprop.engine.replies import ReplyStyle
 from semprop.engine.seam import FunctionCall, ModelCall
@@ -27,7 +26,7 @@ from semprop.engine.training.events import Announcer, CallDone
 from semprop.engine.training.ledger import Ledger, is_usable
 from semprop.engine.training.specification import Specification
 from semprop.engine.training.telemetry import Telemetry
-from semprop.providers.base import Completion, Request, content_key
+from semprop.providers.base import Choices, Completion, Constraint, JsonSchema, Provider, Request, content_key
 from semprop.providers.errors import ErrorClass, ItemError, StopError
 
 HOPELESS = 12
@@ -126,18 +125,16 @@ class Asker:
         provider = self._spec.provider(call.role)
         await self._ledger.intend(position, key, call.role, request_document(call.request))
         outcome: Completion | Failure | None = None
-        async with self._admission:
+        async with self._admission:  # In flight is what was sent and is not yet durable: a kill loses no more.
             self._telemetry.in_flight += 1
             try:
-                outcome = await provider.complete(call.request)
-            except ItemError as error:
-                outcome = failure_of(error)
+                outcome = await _sent(provider, call.request)
+                with anyio.CancelScope(shield=True):  # It is paid for: even a cancelled run keeps it.
+                    await self._ledger.settle(position, key, outcome)
             finally:
                 self._telemetry.in_flight -= 1
                 if outcome is None:
                     self._telemetry.unanswered(position)
-        with anyio.CancelScope(shield=True):  # It is paid for: even a cancelled run keeps it.
-            await self._ledger.settle(position, key, outcome)
         usd = self._telemetry.called(position, call.role, outcome)
         self._report(position, outcome, usd)
         self._watch(provider.identity, outcome)
@@ -182,13 +179,17 @@ class Asker:
             return Failure(FailureKind.FUNCTION, f"{call.name} raised {type(error).__name__}: {error}")
 
 
+async def _sent(provider: Provider, request: Request) -> Completion | Failure:
+    try:
+        return await provider.complete(request)
+    except ItemError as error:
+        return failure_of(error)
+
+
 def _known(value: Any) -> Any:
-    """Data of ours as JSON data, for keys and records."""
-    match value:
-        case Example():
-            return [value.id, dict(value.inputs), value.expected]
-        case Score():
-            return {"value": value.value, "feedback": value.feedback, "lenient": value.lenient}
+    """A read-only mapping (an example's inputs) as JSON data, for keys and records. Dataclasses are such data as is."""
+    if isinstance(value, Mapping):
+        return dict(value)
     raise TypeError
 
 
@@ -219,6 +220,16 @@ def _recordable(call: FunctionCall, result: Any) -> Any:
     return orjson.loads(recorded)
 
 
+def _constraint_document(schema: Constraint | None) -> dict[str, Any] | None:
+    match schema:
+        case None:
+            return None
+        case JsonSchema(name, document):
+            return {"name": name, "schema": orjson.loads(document)}
+        case Choices(options):
+            return {"choices": list(options)}
+
+
 def request_document(request: Request) -> dict[str, Any]:
     """A request as JSON data, for the journal and for people."""
     sampling = request.sampling
@@ -230,8 +241,9 @@ def request_document(request: Request) -> dict[str, Any]:
             "max_tokens": sampling.max_tokens,
             "seed": sampling.seed,
             "stop": list(sampling.stop),
+            "top_logprobs": sampling.top_logprobs,
         },
-        "constraint": None if request.schema is None else type(request.schema).__name__,
+        "constraint": _constraint_document(request.schema),
         "draw": request.draw,
         "sample": request.sample,
     }

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import os
 import queue
+import shutil
 import sqlite3
 import threading
 import time
@@ -100,7 +101,8 @@ class Journal:
             UsageError: the directory exists.
             StorageError: it cannot be made or written.
         """
-        await anyio.to_thread.run_sync(_create, path, meta)
+        # Not in a thread: an asyncio cancellation would leave it there, still writing after the run is over.
+        _create(path, meta)
         return cls(path, asyncio.get_running_loop(), replaying=False)
 
     @classmethod
@@ -118,8 +120,7 @@ class Journal:
     def recorded(self, position: Position) -> tuple[str, Outcome] | None:
         if not self._replaying:
             return None
-        query = "SELECT key, failure FROM positions WHERE position = ?"
-        row = self._reader.execute(query, (position_text(position),)).fetchone()
+        row = self._row("SELECT key, failure FROM positions WHERE position = ?", (position_text(position),))
         if row is None:
             return None
         key, failure = row
@@ -130,8 +131,14 @@ class Journal:
         recent = self._recent.get(key)
         if recent is not None:
             return recent
-        row = self._reader.execute("SELECT body FROM outcomes WHERE key = ?", (key,)).fetchone()
+        row = self._row("SELECT body FROM outcomes WHERE key = ?", (key,))
         return None if row is None else self._remember(key, outcome_of(unpacked(row[0])))
+
+    def _row(self, query: str, values: tuple[Any, ...]) -> Any:
+        try:
+            return self._reader.execute(query, values).fetchone()
+        except sqlite3.Error as error:
+            raise StorageError(f"the journal in {self._path} cannot be read: {error}") from error
 
     def _remember(self, key: str, outcome: Outcome) -> Outcome:
         self._recent[key] = outcome
@@ -160,7 +167,7 @@ class Journal:
     def decide(self, step: int, kind: str, name: str, body: dict[str, Any]) -> None:
         if self._replaying:
             query = "SELECT body FROM decisions WHERE kind = ? AND step = ? AND name = ?"
-            row = self._reader.execute(query, (kind, step, name)).fetchone()
+            row = self._row(query, (kind, step, name))
             if row is not None:
                 if orjson.dumps(unpacked(row[0])) != orjson.dumps(body):
                     raise ReplayError(
@@ -185,10 +192,15 @@ class Journal:
         if self._closed:
             return
         self._closed = True
-        with anyio.CancelScope(shield=True):
-            self._queue.put(None)
-            await anyio.to_thread.run_sync(self._thread.join)
+        # The writer goes last: so it is the one that folds the log into the file.
         self._reader.close()
+        self._queue.put(None)
+        try:
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(self._thread.join)
+        finally:
+            # An asyncio cancellation goes through that shield; then the loop waits for the last commit itself.
+            self._thread.join()
         if self._broken is not None:
             raise self._broken
 
@@ -271,11 +283,11 @@ def _release(waiters: Sequence[asyncio.Future[None]], error: StorageError | None
 
 
 def _create(path: Path, meta: dict[str, Any]) -> None:
+    if path.exists():
+        raise UsageError(f"the run directory {path} exists: name another one with --run, or remove it")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.mkdir(mode=0o700)
-    except FileExistsError:
-        raise UsageError(f"the run directory {path} exists: name another one with --run, or remove it") from None
     except OSError as error:
         raise StorageError(f"cannot make the run directory {path}: {error.strerror}") from error
     try:
@@ -283,13 +295,15 @@ def _create(path: Path, meta: dict[str, Any]) -> None:
         connection = sqlite3.connect(path / FILE_NAME, isolation_level=None)
         try:
             connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-            connection.executescript(_SCHEMA)
+            # One transaction: a kill in the middle leaves no journal, and it is one wait for the disk.
+            connection.executescript(f"BEGIN IMMEDIATE; PRAGMA user_version={SCHEMA_VERSION}; {_SCHEMA}")
             for name, value in meta.items():
                 connection.execute(_META, (name, packed(value)))
+            connection.execute("COMMIT")
         finally:
             connection.close()
     except (OSError, sqlite3.Error) as error:
+        shutil.rmtree(path, ignore_errors=True)  # It was made here, and half a journal is of no use.
         raise StorageError(f"cannot write a journal in {path}: {error}") from error
 
 

@@ -134,7 +134,7 @@ def held_out_document(report: HeldOutReport) -> dict[str, Any]:
         "interval": list(strict.interval),
         "p": strict.p,
         "test": strict.test,
-        "word": str(strict.word),
+        "word": strict.phrase,
         "missing": report.missing,
         "lenient": _pair(report.lenient),
         "constrained": _pair(report.constrained),

@@ -70,7 +70,7 @@ class Specification:
             raise SpecificationError("no parameter of the graph is trainable: there is nothing to optimize")
         for name in ("train", "gate"):
             if not getattr(self.splits, name):
-                raise SpecificationError(f"the {name} split is empty: an optimization needs examples in it")
+                raise SpecificationError(f"the {name} split is empty: give it at least one example")
         self._check_roles()
         _check_fields(self)
         _check_probability(self)

@@ -169,3 +169,8 @@ def test_an_id_that_stands_twice_is_refused_even_inside_one_split():
 
 def test_equal_questions_inside_one_split_are_allowed():
     assert len(Splits((Example("a", {"q": "1"}), Example("b", {"q": "1"})), ()).train) == 2
+
+
+def test_text_that_no_encoding_can_carry_is_refused_where_it_comes_in():
+    with pytest.raises(DataError, match=r"example 'e', input 'q': holds half a surrogate pair"):
+        Example("e", {"q": "\ud83d"})

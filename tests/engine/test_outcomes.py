@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import orjson
 import pytest
 from hypothesis import given
@@ -31,10 +33,11 @@ def test_only_content_makes_a_failure_the_models(kind: FailureKind) -> None:
     assert Failure(kind, "why").is_model_failure is (kind in MODEL)
 
 
-@pytest.mark.parametrize("error_class", ErrorClass)
+STOPPING = (ErrorClass.AUTH, ErrorClass.QUOTA, ErrorClass.CONFIGURATION)
+
+
+@pytest.mark.parametrize("error_class", [entry for entry in ErrorClass if entry not in STOPPING])
 def test_every_class_that_ends_an_item_has_a_kind_and_agrees_on_the_fault(error_class: ErrorClass) -> None:
-    if error_class in (ErrorClass.AUTH, ErrorClass.QUOTA, ErrorClass.CONFIGURATION):
-        pytest.skip("such an error stops the provider and never becomes an outcome")
     failure = failure_of(ItemError("why", error_class, attempts=3))
     assert failure.is_model_failure is error_class.is_model_failure
     assert (failure.message, failure.attempts) == ("why", 3)
@@ -118,3 +121,10 @@ def test_data_of_no_known_form_are_refused_as_no_outcome(document: dict[str, obj
 def test_positions_are_ordered_by_step_first() -> None:
     later = Position(2, "forward", "e1")
     assert sorted([later, Position(1, "gate", "e9"), Position(1, "forward", "e9")])[-1] == later
+
+
+def test_a_log_probability_of_minus_infinity_survives_the_journal_as_no_probability():
+    token = TokenLogprob("a", -math.inf, (("b", -math.inf), ("c", -0.5)))
+    again = outcome_of(orjson.loads(orjson.dumps(document_of(Completion("a", logprobs=(token,))))))
+    assert math.exp(again.logprobs[0].logprob) == 0.0
+    assert [math.exp(value) for _, value in again.logprobs[0].alternatives] == [0.0, math.exp(-0.5)]

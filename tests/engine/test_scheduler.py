@@ -233,11 +233,10 @@ async def fails(error: Exception) -> None:
 
 async def test_a_stopped_provider_is_raised_bare_out_of_nested_groups() -> None:
     with pytest.raises(StopError, match="key was refused"):
-        async with group():
-            async with group() as start:
-                start(fails, ValueError("a task that failed first"))
-                start(fails, RunError("another"))
-                start(fails, stopped())
+        async with group(), group() as start:
+            start(fails, ValueError("a task that failed first"))
+            start(fails, RunError("another"))
+            start(fails, stopped())
 
 
 async def test_an_error_of_ours_goes_before_a_foreign_one() -> None:

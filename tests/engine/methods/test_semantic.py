@@ -70,7 +70,9 @@ def test_the_seed_holds_the_losses_own_words_after_the_right_answer():
 
 def test_without_an_expected_answer_and_words_the_seed_says_the_score():
     entry = scored("6", Score(0.25))
-    unlabelled = Scored(Tape(type(worlds.example(0))("e", {"question": "?"}), "", entry.tape.records, "answer"), entry.score)
+    unlabelled = Scored(
+        Tape(type(worlds.example(0))("e", {"question": "?"}), "", entry.tape.records, "answer"), entry.score
+    )
     (seed,) = target_seed(unlabelled)
     assert "0.25 of 1" in seed.message.content
 
@@ -267,7 +269,9 @@ def test_a_functions_own_backward_rule_goes_before_everything_else():
         seen.append((dict(inputs), output, gradient))
         return {"left": "shorter", "right": keep(Provenance(""))}
 
-    of = worlds.record(Function("longer", compare, ("left", "right"), backward=rule), "aa", left="aa", right=Number(2.0))
+    of = worlds.record(
+        Function("longer", compare, ("left", "right"), backward=rule), "aa", left="aa", right=Number(2.0)
+    )
     given = worlds.local(of)
     messages, asked = backward(SemanticBackward(), given)
     assert not asked.asks
@@ -282,7 +286,9 @@ def test_a_slot_that_the_users_rule_leaves_out_is_lost():
 
 
 def test_a_numeric_message_of_the_users_rule_is_passed_on_as_a_number():
-    messages, _ = backward(SemanticBackward(), worlds.local(worlds.record(user_rule({"left": 0.0}), "aa"), active=("left",)))
+    messages, _ = backward(
+        SemanticBackward(), worlds.local(worlds.record(user_rule({"left": 0.0}), "aa"), active=("left",))
+    )
     assert messages["left"].content == 0.0
 
 
@@ -319,7 +325,9 @@ def test_a_negative_derivative_asks_for_a_rise():
 
 
 def test_words_and_evidence_are_left_as_they_are():
-    grad = Gradient("v", Kind.TEXT, (change("words", Provenance("e")), lost(Provenance("e"), "gone"), keep(Provenance("e"))))
+    grad = Gradient(
+        "v", Kind.TEXT, (change("words", Provenance("e")), lost(Provenance("e"), "gone"), keep(Provenance("e")))
+    )
     assert in_words(grad, worlds.record(NODE, "6")) is grad
     mixed = Gradient("v", Kind.TEXT, (*grad.messages, change(1.0, Provenance("e"))))
     assert in_words(mixed, worlds.record(NODE, "6")).messages[:3] == grad.messages

@@ -1,0 +1,6 @@
+"""Puts this directory on the path, so that every test finds the module `worlds`."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))

@@ -1,0 +1,113 @@
+"""What a run is: bad values are refused with the mend, and the document holds all that enters a decision."""
+
+import json
+
+import pytest
+import worlds
+
+from semprop.engine import (
+    Exact,
+    Graph,
+    Judge,
+    LabelProbability,
+    Model,
+    Parameter,
+    ReplyFormat,
+    SpecificationError,
+    Splits,
+)
+from semprop.engine.example import Example
+from semprop.engine.training.specification import document_of_specification
+from semprop.providers import Capabilities, Sampling
+
+
+@pytest.mark.parametrize("name", ["steps", "minibatch", "candidates", "lookahead", "in_flight"])
+def test_sizes_below_one_are_refused(name):
+    with pytest.raises(SpecificationError, match=f"{name} is 0; it must be at least 1"):
+        worlds.specification(**{name: 0})
+
+
+def test_examples_per_gradient_are_at_least_one_or_none():
+    with pytest.raises(SpecificationError, match="at least 1, or None"):
+        worlds.specification(examples_per_gradient=0)
+    assert worlds.specification(examples_per_gradient=None).examples_per_gradient is None
+
+
+def test_a_graph_without_anything_to_train_is_refused():
+    frozen = Graph(
+        inputs=("question",),
+        parameters=[Parameter("s", "Solve.", trainable=False)],
+        nodes=[Model("answer", "s", ("question",))],
+        output="answer",
+    )
+    with pytest.raises(SpecificationError, match="nothing to optimize"):
+        worlds.specification(graph=frozen)
+
+
+@pytest.mark.parametrize(("train", "gate", "name"), [(0, 1, "train"), (1, 0, "gate")])
+def test_an_empty_split_is_refused_by_name(train, gate, name):
+    with pytest.raises(SpecificationError, match=f"the {name} split is empty"):
+        worlds.specification(splits=worlds.splits(train, gate))
+
+
+def test_an_example_without_a_field_that_the_graph_reads_is_refused_by_id():
+    bad = Example("odd", {"query": "?"}, "1")
+    with pytest.raises(SpecificationError, match=r"'odd' \(test\) has no field 'question'; it has: query"):
+        worlds.specification(splits=Splits((worlds.example(0),), (worlds.example(1),), (bad,)))
+
+
+def test_a_provider_for_forward_is_required():
+    with pytest.raises(SpecificationError, match="no provider for the role 'forward'"):
+        worlds.specification(providers={"backward": worlds.scripted()})
+
+
+def test_a_node_with_a_role_that_nobody_plays_is_refused_by_name():
+    odd = Model("answer", "s", ("question", "hint_1", "hint_2"), role="expert")
+    with pytest.raises(SpecificationError, match=r"node 'answer' is answered by the role 'expert'.*there are: forward"):
+        worlds.specification(graph=worlds.graph(answer=odd))
+
+
+def test_a_judge_with_a_role_that_nobody_plays_is_refused_but_the_default_falls_back():
+    with pytest.raises(SpecificationError, match="loss 'judge' is answered by the role 'expert'"):
+        worlds.specification(loss=Judge(role="expert"))
+    spec = worlds.specification(loss=Judge())
+    assert spec.provider("judge") is spec.provider("forward")
+
+
+def test_label_probability_needs_a_whole_reply_with_log_probabilities():
+    loss = LabelProbability(labels=("yes", "no"))
+    with pytest.raises(SpecificationError, match="top_logprobs"):
+        worlds.specification(loss=loss)
+    inputs = ("question", "hint_1", "hint_2")
+    ready = Model("answer", "s", inputs, sampling=Sampling(max_tokens=8, top_logprobs=5))
+    assert worlds.specification(loss=loss, graph=worlds.graph(answer=ready)).loss is loss
+    tagged = Model("answer", "s", inputs, sampling=Sampling(top_logprobs=5), reply=ReplyFormat.TAGGED)
+    with pytest.raises(SpecificationError, match="WHOLE"):
+        worlds.specification(loss=loss, graph=worlds.graph(answer=tagged))
+
+
+def test_start_replaces_only_the_parameters_that_it_names():
+    start = worlds.graph().initial.replaced({"s": "Begin."})
+    spec = worlds.specification(start=start)
+    assert spec.initial["s"] == "Begin."
+    assert worlds.specification().initial == spec.graph.initial
+
+
+def test_a_run_is_simulated_if_any_role_is():
+    simulated = worlds.scripted(capabilities=Capabilities(simulated=True))
+    assert worlds.specification(providers={"forward": worlds.scripted(), "update": simulated}).is_simulated
+    assert not worlds.specification().is_simulated
+
+
+def test_the_document_holds_decisions_and_nothing_of_how_to_run():
+    document = document_of_specification(worlds.specification(loss=Exact(), task="sums", in_flight=3))
+    assert json.loads(json.dumps(document)) == document
+    assert document["task"] == "sums"
+    assert document["splits"]["gate"] == [f"e{number}" for number in range(8, 16)]
+    assert document["models"] == dict.fromkeys(("forward", "backward", "update", "judge"), "scripted:scripted")
+    assert document["initial"]["s"] == "Solve the problem."
+    assert not {"in_flight", "run"} & set(document)
+
+
+def test_the_document_is_the_same_for_the_same_specification():
+    assert document_of_specification(worlds.specification()) == document_of_specification(worlds.specification())

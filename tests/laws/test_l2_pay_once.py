@@ -1,0 +1,382 @@
+"""L2, pay once: equal requests share one call, a reply is durable before it is used, a killed run repeats nothing."""
+
+import json
+import re
+import sqlite3
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import anyio
+import pytest
+import worlds
+
+from semprop.engine import Graph, Model, Parameter, Position, Trainer, load, optimize
+from semprop.engine.losses import Numeric
+from semprop.engine.outcomes import FailureKind
+from semprop.engine.passes.forward import wiring
+from semprop.engine.seam import ModelCall
+from semprop.engine.training.asker import Asker
+from semprop.engine.training.driver import Stage
+from semprop.engine.training.events import Announcer
+from semprop.engine.training.ledger import MemoryLedger
+from semprop.engine.training.runs import Run
+from semprop.engine.training.telemetry import Telemetry
+from semprop.providers import (
+    ErrorClass,
+    ItemError,
+    Message,
+    ProviderFailure,
+    Request,
+    Sampling,
+    Scripted,
+    VirtualClock,
+    content_key,
+)
+
+WARM = Sampling(temperature=0.8, max_tokens=64)
+
+
+def asker(provider, ledger=None):
+    spec = worlds.specification(providers={"forward": provider})
+    return Asker(spec, ledger or MemoryLedger(), Telemetry(), Announcer([]))
+
+
+def call(text="hello", **changes):
+    return ModelCall("forward", Request((Message.of("user", text),), **changes))
+
+
+def at(number=0, **changes):
+    return Position(number, "forward", **changes)
+
+
+async def ask_all(ask, *asked):
+    """Outcomes of calls that are made at the same time."""
+    outcomes = {}
+
+    async def one(index, position, request):
+        outcomes[index] = await ask.ask_model(position, request)
+
+    async with anyio.create_task_group() as tasks:
+        for index, (position, request) in enumerate(asked):
+            tasks.start_soon(one, index, position, request)
+    return [outcomes[index] for index in range(len(asked))]
+
+
+# Equal requests ------------------------------------------------------------------------------------------------------
+
+
+async def test_equal_requests_in_flight_share_one_call():
+    provider = worlds.scripted(["one"], latency=1.0)
+    outcomes = await ask_all(asker(provider), *((at(number), call()) for number in range(10)))
+    assert [outcome.text for outcome in outcomes] == ["one"] * 10
+    assert len(provider.requests) == 1
+
+
+async def test_equal_requests_later_are_served_from_the_store():
+    provider = worlds.scripted(["one"])
+    ask = asker(provider)
+    for number in range(3):
+        assert (await ask.ask_model(at(number), call())).text == "one"
+    assert len(provider.requests) == 1
+
+
+async def test_different_requests_share_nothing():
+    provider = worlds.scripted(lambda request: request.messages[0].text)
+    outcomes = await ask_all(asker(provider), (at(0), call("a")), (at(1), call("b")))
+    assert [outcome.text for outcome in outcomes] == ["a", "b"]
+
+
+async def test_random_twins_draw_for_themselves_and_greedy_ones_share():
+    for sampling, calls in ((WARM, 2), (Sampling(max_tokens=64), 1)):
+        provider = worlds.scripted(lambda request: "x")
+        twins = [(at(draw), call(sampling=sampling, draw=f"node|e{draw}")) for draw in range(2)]
+        await ask_all(asker(provider), *twins)
+        assert len(provider.requests) == calls
+
+
+async def test_nodes_and_examples_with_equal_prompts_do_not_share_a_random_draw():
+    names = ("a", "b")
+    graph = Graph(
+        inputs=("question",),
+        parameters=[Parameter("w", "Guess."), Parameter("s", "End.")],
+        nodes=[
+            *(Model(name, "w", {"q": "question"}, sampling=WARM) for name in names),
+            Model("answer", "s", names, sampling=WARM),
+        ],
+        output="answer",
+    )
+    provider = worlds.scripted(lambda request: "1")
+    ask = asker(provider)
+    stage = Stage(wiring(graph), Numeric(), ask, 4)
+    async with anyio.create_task_group() as tasks:
+        for name in ("e1", "e2"):
+            example = type(worlds.example(0))(name, {"question": "the same"}, "1")
+            await stage.score(graph.initial, example, Position(0, "forward"), tasks.start_soon)
+    assert len(provider.requests) == 6
+    assert len({request.draw for request in provider.requests}) == 6
+
+
+async def test_measuring_again_takes_a_new_sample_number_and_makes_a_new_call():
+    provider = worlds.scripted(lambda request: str(request.sample))
+    ask = asker(provider)
+    outcomes = [await ask.ask_model(at(sample=n), call(sampling=WARM, draw="n|e", sample=n)) for n in (0, 1, 0)]
+    assert [outcome.text for outcome in outcomes] == ["0", "1", "0"]
+    assert len(provider.requests) == 2
+
+
+async def test_after_an_edit_only_the_nodes_downstream_of_it_are_called():
+    provider = worlds.scripted(lambda request: "7")
+    graph = worlds.graph(hints=2)
+    stage = Stage(wiring(graph), Numeric(), asker(provider), 4)
+    calls = []
+    for edit in ({}, {"s": "Last."}, {"w1": "First."}, {}):
+        before = len(provider.requests)
+        async with anyio.create_task_group() as tasks:
+            for number in range(5):
+                parameters = graph.initial.replaced(edit)
+                await stage.score(parameters, worlds.example(number), Position(0, "gate"), tasks.start_soon)
+        calls.append((len(provider.requests) - before) / 5)
+    # Twin hints share a greedy call; "7" is what every hint says, so the final prompt does not change with them.
+    assert calls == [2, 1, 1, 0]
+
+
+async def test_an_edit_of_the_last_node_costs_one_of_three_calls():
+    parameters = [Parameter("w1", "First step."), Parameter("w2", "Second step."), Parameter("s", "Solve.")]
+    nodes = [Model("a", "w1", ("question",)), Model("b", "w2", ("a",)), Model("answer", "s", ("b",))]
+    graph = Graph(inputs=("question",), parameters=parameters, nodes=nodes, output="answer")
+    provider = worlds.scripted(lambda request: f"[{request.messages[0].text}{request.messages[1].text}]")
+    stage = Stage(wiring(graph), Numeric(), asker(provider), 4)
+
+    async def calls(parameters):
+        before = len(provider.requests)
+        async with anyio.create_task_group() as tasks:
+            await stage.score(parameters, worlds.example(1), Position(0, "gate"), tasks.start_soon)
+        return len(provider.requests) - before
+
+    edits = [{}, {"s": "x"}, {"w2": "x"}, {"w1": "x"}]
+    assert [await calls(graph.initial.replaced(edit)) for edit in edits] == [3, 1, 2, 3]
+
+
+# Whose failure it was ------------------------------------------------------------------------------------------------
+
+
+async def test_a_provider_failure_is_never_served_from_the_store():
+    provider = worlds.scripted([ProviderFailure("busy", ErrorClass.OVERLOAD), "better"])
+    ask = asker(provider)
+    assert (await ask.ask_model(at(), call())).kind is FailureKind.OVERLOADED
+    assert (await ask.ask_model(at(again=1), call())).text == "better"
+
+
+async def test_a_model_failure_is_served_like_any_reply():
+    provider = worlds.scripted([ItemError("filtered", ErrorClass.FILTER)])
+    ask = asker(provider)
+    for number in range(2):
+        assert (await ask.ask_model(at(number), call())).kind is FailureKind.FILTER
+    assert len(provider.requests) == 1
+
+
+async def test_a_cancelled_leader_hands_over_to_a_follower():
+    provider = worlds.scripted(lambda request: "late", latency=5.0)
+    ask = asker(provider)
+    outcomes = {}
+
+    async def one(name, scope, position):
+        with scope:
+            outcomes[name] = await ask.ask_model(position, call())
+
+    leader = anyio.CancelScope()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(one, "leader", leader, at(0))
+        while not provider.in_flight:
+            await anyio.lowlevel.checkpoint()
+        tasks.start_soon(one, "first", anyio.CancelScope(), at(1))
+        tasks.start_soon(one, "second", anyio.CancelScope(), at(2))
+        await anyio.lowlevel.checkpoint()
+        leader.cancel()
+    assert {name: outcome.text for name, outcome in outcomes.items()} == {"first": "late", "second": "late"}
+    assert len(provider.requests) == 2
+
+
+# Durable before it is used -------------------------------------------------------------------------------------------
+
+
+class Slow(MemoryLedger):
+    """A ledger whose disk takes a second, and that writes down the order of things."""
+
+    def __init__(self, clock, log):
+        super().__init__()
+        self._clock, self._log = clock, log
+
+    async def intend(self, position, key, role, request):
+        await self._clock.sleep(1.0)
+        self._log.append(("intent", position.node))
+
+    async def settle(self, position, key, outcome):
+        await self._clock.sleep(1.0)
+        self._log.append(("settled", position.node))
+        await super().settle(position, key, outcome)
+
+
+async def test_a_reply_is_durable_before_anything_downstream_sees_it():
+    log, clock = [], VirtualClock()
+
+    def answer(request):
+        log.append(("sent", request.draw.split("|")[0]))
+        return "x"
+
+    parameters = [Parameter("w", "Hint."), Parameter("s", "Solve.")]
+    nodes = [Model("hint", "w", ("question",)), Model("answer", "s", ("hint",))]
+    graph = Graph(inputs=("question",), parameters=parameters, nodes=nodes, output="answer")
+    stage = Stage(wiring(graph), Numeric(), asker(Scripted(answer, clock=clock), Slow(clock, log)), 4)
+    async with anyio.create_task_group() as tasks:
+        await stage.score(graph.initial, worlds.example(1), Position(0, "forward"), tasks.start_soon)
+    assert log == [(what, node) for node in ("hint", "answer") for what in ("intent", "sent", "settled")]
+
+
+async def test_a_follower_does_not_see_a_reply_before_it_is_durable_either():
+    log, clock = [], VirtualClock()
+    ask = asker(Scripted(["x"], clock=clock), Slow(clock, log))
+
+    async def one(number):
+        await ask.ask_model(at(number, node="n"), call())
+        log.append(("used", number))
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(3):
+            tasks.start_soon(one, number)
+    assert log[:2] == [("intent", "n"), ("settled", "n")]
+
+
+async def test_a_reply_that_arrived_is_kept_though_the_run_is_cancelled_while_it_is_written():
+    clock, answered = VirtualClock(), anyio.Event()
+    ledger = Slow(clock, [])
+
+    def answer(request):
+        answered.set()
+        return "x"
+
+    provider = Scripted(answer, clock=clock)
+    ask = asker(provider, ledger)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(ask.ask_model, at(), call())
+        await answered.wait()
+        tasks.cancel_scope.cancel()
+    assert ledger.stored(content_key(provider.identity, call().request)).text == "x"
+
+
+# Killed and started again --------------------------------------------------------------------------------------------
+
+IN_FLIGHT = 4
+
+CHILD = """
+import asyncio, json, os, pathlib, signal, sys
+sys.path.insert(0, sys.argv[4])
+import worlds
+from semprop.engine import optimize
+from semprop.providers import content_key
+
+run, sent, last = pathlib.Path(sys.argv[1]), open(sys.argv[2], "a", buffering=1), int(sys.argv[3])
+count = 0
+
+def script(request):
+    global count
+    count += 1
+    if count == last:
+        os.kill(os.getpid(), signal.SIGKILL)
+    sent.write(content_key("scripted:scripted", request) + "\\n")
+    return worlds.script(request)
+
+def latency(request):
+    return len(request.messages[-1].text) % 7 * 0.01
+
+provider = worlds.scripted(script, latency=latency)
+spec = worlds.specification(
+    providers={"forward": provider}, splits=worlds.splits(8, 8, 12), steps=3, run=run, in_flight=4
+)
+result = asyncio.run(optimize(spec, resume=run.exists()))
+print(json.dumps(result.document()["result"]))
+"""
+
+
+def start(run, sent, last):
+    """Run the child until it kills itself at its `last`-th call; 0: to its end."""
+    directory = str(Path(worlds.__file__).parent)
+    arguments = [sys.executable, "-c", CHILD, str(run), str(sent), str(last), directory]
+    return subprocess.run(arguments, capture_output=True, text=True, timeout=60, check=False)
+
+
+def durable(run):
+    """The keys of the outcomes that are on disk."""
+    connection = sqlite3.connect(run / "journal.sqlite")
+    try:
+        return [key for (key,) in connection.execute("SELECT key FROM outcomes")]
+    finally:
+        connection.close()
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("whole")
+    done = start(directory / "run", directory / "sent", 0)
+    assert done.returncode == 0, done.stderr
+    return done.stdout, (directory / "sent").read_text().split()
+
+
+@pytest.mark.parametrize("share", [0.02, 0.25, 0.6, 0.95])
+def test_a_run_killed_at_any_call_repeats_no_completed_one_and_ends_the_same(uninterrupted, tmp_path, share):
+    result, calls = uninterrupted
+    run, sent = tmp_path / "run", tmp_path / "sent"
+    killed = start(run, sent, max(1, int(share * len(calls))))
+    assert killed.returncode == -9
+    completed, before = durable(run), sent.read_text().split()
+    assert 0 <= len(before) - len(completed) <= IN_FLIGHT, "in flight is what was sent and is not yet durable"
+    resumed = start(run, sent, 0)
+    assert resumed.returncode == 0, resumed.stderr
+    assert resumed.stdout == result
+    after = sent.read_text().split()[len(before) :]
+    assert not set(after) & set(completed)
+    assert len(after) == len(set(after))
+
+
+def test_a_run_killed_twice_ends_the_same_too(uninterrupted, tmp_path):
+    result, calls = uninterrupted
+    run, sent = tmp_path / "run", tmp_path / "sent"
+    for _ in range(2):
+        assert start(run, sent, len(calls) // 3).returncode == -9
+    assert start(run, sent, 0).stdout == result
+
+
+async def test_a_finished_run_is_opened_again_without_a_single_call(tmp_path):
+    def spec(provider):
+        return worlds.specification(
+            providers={"forward": provider}, splits=worlds.splits(8, 8, 8), steps=2, run=tmp_path / "run"
+        )
+
+    first = await optimize(spec(worlds.scripted()))
+    silent = worlds.scripted([])
+    second = await optimize(spec(silent), resume=True)
+    assert not silent.requests
+    assert json.dumps(second.document()["result"]) == json.dumps(first.document()["result"])
+    assert load(tmp_path / "run").parameters == first.parameters
+
+
+async def test_a_run_broken_off_between_steps_goes_on_where_it_stopped(tmp_path):
+    def spec(provider, run):
+        return worlds.specification(
+            providers={"forward": provider}, splits=worlds.splits(8, 8, 8), steps=2, run=run, method=worlds.semantic()
+        )
+
+    whole = worlds.scripted()
+    expected = await optimize(spec(whole, tmp_path / "whole"))
+    first, second = worlds.scripted(), worlds.scripted()
+    async with Trainer(spec(first, tmp_path / "run")) as trainer:
+        async for _ in trainer:
+            break
+    assert Run(tmp_path / "run").meta("status") == "interrupted"
+    result = await optimize(spec(second, tmp_path / "run"), resume=True)
+    assert result.result_document() == expected.result_document()
+    keys = [content_key(provider.identity, request) for provider in (first, second) for request in provider.requests]
+    assert max(Counter(keys).values()) == 1
+    assert re.match("done|no_gain|undecided", Run(tmp_path / "run").meta("status"))
