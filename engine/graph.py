@@ -24,6 +24,8 @@ class Graph:
         nodes: in a canonical topological order: among nodes that are ready, the one declared first.
         initial: the declared parameter values.
         levels: node → length of the longest path of nodes that leads to it, from 0.
+        uses: variable → where it enters, as (node, slot), in topological order; variables that enter nothing are
+            not in it.
 
     Raises:
         GraphError: cycle, unknown or duplicate name, node that the output does not need, unused input,
@@ -36,6 +38,8 @@ class Graph:
     output: str
     initial: Parameters = field(init=False, compare=False)
     levels: Mapping[str, int] = field(init=False, compare=False)
+    uses: Mapping[str, tuple[tuple[Node, Slot], ...]] = field(init=False, compare=False, repr=False)
+    _declared: Mapping[str, Node | Parameter] = field(init=False, compare=False, repr=False)
 
     def __init__(
         self, *, inputs: Sequence[str], parameters: Iterable[Parameter], nodes: Iterable[Node], output: str
@@ -52,6 +56,8 @@ class Graph:
         put(self, "output", output)
         put(self, "initial", Parameters({parameter.name: parameter.value for parameter in given}))
         put(self, "levels", _levels(order))
+        put(self, "uses", _uses(order))
+        put(self, "_declared", {entry.name: entry for entry in (*given, *order)})
         _check_use(self)
         _check_kinds(self)
 
@@ -61,9 +67,9 @@ class Graph:
         Raises:
             GraphError: there is none.
         """
-        for node in self.nodes:
-            if node.name == name:
-                return node
+        found = self._declared.get(name)
+        if isinstance(found, Model | Function):
+            return found
         raise GraphError(f"there is no node {name!r}; there are: {', '.join(node.name for node in self.nodes)}")
 
     @property
@@ -77,14 +83,14 @@ class Graph:
         Raises:
             GraphError: there is none of this name.
         """
-        for parameter in self.parameters:
-            if parameter.name == name:
-                return parameter
+        found = self._declared.get(name)
+        if isinstance(found, Parameter):
+            return found
         raise GraphError(f"there is no parameter {name!r}; there are: {', '.join(self.initial)}")
 
     def steers(self, parameter: str) -> tuple[tuple[Node, Slot], ...]:
         """Where a parameter enters: (node, slot), in topological order."""
-        return tuple((node, slot) for node in self.nodes for slot in node.slots if slot.source == parameter)
+        return self.uses.get(parameter, ())
 
 
 def active_variables(edges: Iterable[tuple[str, Sequence[str]]], trainable: Iterable[str]) -> frozenset[str]:
@@ -166,6 +172,14 @@ def _levels(order: tuple[Node, ...]) -> dict[str, int]:
     for node in order:
         levels[node.name] = 1 + max((levels[slot.source] for slot in node.slots if slot.source in levels), default=-1)
     return levels
+
+
+def _uses(order: tuple[Node, ...]) -> dict[str, tuple[tuple[Node, Slot], ...]]:
+    uses: dict[str, list[tuple[Node, Slot]]] = {}
+    for node in order:
+        for slot in node.slots:
+            uses.setdefault(slot.source, []).append((node, slot))
+    return {variable: tuple(entries) for variable, entries in uses.items()}
 
 
 def _check_use(graph: Graph) -> None:

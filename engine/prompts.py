@@ -7,10 +7,11 @@ none of them, so no value can end its own slot or open another. Lengths are boun
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from semprop.engine.fences import Fence, bounded, fence_suffix
 from semprop.engine.gradients import Evidence, Gradient, Message
 from semprop.engine.nodes import Model, Placement, Purpose, ReplyFormat
 from semprop.engine.outcomes import FailureKind
@@ -63,6 +64,15 @@ JUDGE_SYSTEM = (
 
 REPAIR = "That reply could not be read: {complaint} Reply again, complete, in exactly the form that was asked for."
 
+REPAIR_BYTES = 16_000
+"""What a repair shows of the reply that could not be read."""
+
+LEAST_CASE_BYTES = 400
+"""A worked case with less room than this says nothing: fewer are shown instead, and the rest are counted."""
+
+MOST_PLACES = 12
+"""Of the places where an instruction is used, an update names so many and counts the rest."""
+
 FORMAT_REMINDER = "the answer between <answer> and </answer>."
 
 
@@ -75,39 +85,6 @@ class Neighbours(StrEnum):
     HIDDEN = "hidden"
 
 
-def bounded(text: str, limit: int) -> str:
-    """The text if it has at most `limit` UTF-8 bytes, else its beginning and end around a mark of what is gone."""
-    data = text.encode()
-    if len(data) <= limit:
-        return text
-    half = max((limit - 40) // 2, 0)
-    head, tail = data[:half].decode(errors="ignore"), data[len(data) - half :].decode(errors="ignore")
-    return f"{head}\n[… {len(data) - 2 * half} bytes left out …]\n{tail}"
-
-
-def fence_suffix(texts: Iterable[str]) -> str:
-    """What to append to every tag of a prompt so that none of the texts holds such a tag: "" or "-1", "-2", …"""
-    haystack = "\n".join(texts).casefold()
-    if not any(f"{slash}{tag}" in haystack for slash in ("<", "</") for tag in _TAGS):
-        return ""
-    number = 1
-    while f"-{number}" in haystack:
-        number += 1
-    return f"-{number}"
-
-
-_TAGS = ("instruction", "input", "output", "feedback", "case", "context", "criteria", "expected", "answer>")
-
-
-@dataclass(frozen=True, slots=True)
-class _Fence:
-    suffix: str
-
-    def block(self, tag: str, text: str, **attributes: str) -> str:
-        named = "".join(f' {key}="{value}"' for key, value in attributes.items())
-        return f"<{tag}{self.suffix}{named}>\n{text}\n</{tag}{self.suffix}>"
-
-
 # Forward -------------------------------------------------------------------------------------------------------------
 
 
@@ -116,13 +93,17 @@ def inputs_block(inputs: Sequence[tuple[str, str]]) -> str:
     several lines is fenced, so that no line of it can pass for another input."""
     if len(inputs) == 1:
         return inputs[0][1]
-    fence = _Fence(fence_suffix(text for _, text in inputs))
-    lines = [f"{name}: {text}" if "\n" not in text else fence.block("input", text, name=name) for name, text in inputs]
+    fence = Fence(fence_suffix(text for _, text in inputs))
+    lines = [
+        f"{name}: {text}" if text.splitlines() in ([], [text]) else fence.block("input", text, name=name)
+        for name, text in inputs
+    ]
     return "\n".join(lines)
 
 
 def forward_request(node: Model, slots: Sequence[SlotValue], example: str, draw: str) -> Request:
-    """The request of a model node. A demonstration made from this very example is left out (law L7)."""
+    """The request of a model node. A demonstration made from this example, or from one that reads the same here, is
+    left out (law L7)."""
     instruction, demonstrations, changes = "", Demonstrations(), {}
     inputs: list[tuple[str, str]] = []
     for slot in slots:
@@ -142,7 +123,7 @@ def forward_request(node: Model, slots: Sequence[SlotValue], example: str, draw:
         turns.append(Turn.of("system", instruction))
     before = f"{instruction}\n\n" if node.placement is Placement.USER and instruction else ""
     for turn in demonstrations.turns:
-        if turn.origin != example or not example:
+        if (turn.origin != example or not example) and turn.inputs != tuple(inputs):
             turns.append(Turn.of("user", before + inputs_block(turn.inputs)))
             shown_output = f"<answer>{turn.output}</answer>" if node.reply is ReplyFormat.TAGGED else turn.output
             turns.append(Turn.of("assistant", shown_output))
@@ -152,10 +133,10 @@ def forward_request(node: Model, slots: Sequence[SlotValue], example: str, draw:
 
 
 def repair_request(request: Request, completion: Completion, complaint: str) -> Request:
-    """The same question once more, with the reply that could not be read and the parser's complaint."""
+    """The same question once more, with the reply that could not be read (bounded) and the parser's complaint."""
     turns = (
         *request.messages,
-        Turn.of("assistant", completion.text),
+        Turn.of("assistant", bounded(completion.text, REPAIR_BYTES)),
         Turn.of("user", REPAIR.replace("{complaint}", complaint)),
     )
     return Request(turns, request.sampling, request.schema, request.draw, request.sample, request.admission)
@@ -250,13 +231,14 @@ def backward_request(view: BackwardView, style: ReplyStyle, sampling: Sampling) 
     instruction = bounded(instruction_of(view.record), limit)
     output = bounded(shown(view.record.value), limit)
     feedback = gradient_words(view.gradient, limit)
-    fence = _Fence(fence_suffix([*values.values(), instruction, output, feedback]))
+    fence = Fence(fence_suffix([*values.values(), instruction, output, feedback]))
     parts = []
-    if not hidden and "instruction" not in view.asked:
-        parts.append(fence.block("instruction", instruction))
     ordinary = [slot.name for slot in visible if slot.purpose is Purpose.INPUT]
-    if view.neighbours is Neighbours.UNLABELLED:
-        parts.append(fence.block("context", "\n".join(values[name] for name in ordinary if name not in view.asked)))
+    if not hidden and not any(name not in ordinary for name in view.asked):
+        parts.append(fence.block("instruction", instruction))
+    others = [values[name] for name in ordinary if name not in view.asked]
+    if view.neighbours is Neighbours.UNLABELLED and others:
+        parts.append(fence.block("context", "\n".join(others)))
     for name in (*(name for name in view.asked if name not in ordinary), *ordinary):
         if name in view.asked or view.neighbours is Neighbours.LABELLED:
             parts.append(fence.block("input", values[name], name=name))
@@ -317,8 +299,11 @@ class UpdateView:
 def update_request(view: UpdateView, style: ReplyStyle, sampling: Sampling) -> Request:
     """Ask for better instructions. The present one is always shown whole."""
     cases = _cases(view)
-    fence = _Fence(fence_suffix([view.instruction, *view.rejected, *(text for case in cases for _, _, text in case)]))
-    parts = ["Where the instruction is used:\n" + "\n".join(f"- {place}" for place in view.places)]
+    fence = Fence(fence_suffix([view.instruction, *view.rejected, *(text for case in cases for _, _, text in case)]))
+    places = [f"- {place}" for place in view.places[:MOST_PLACES]]
+    if len(view.places) > MOST_PLACES:
+        places.append(f"- and at {len(view.places) - MOST_PLACES} more places")
+    parts = ["Where the instruction is used:\n" + "\n".join(places)]
     if view.purpose:
         parts.append(f"What it is for: {view.purpose}")
     parts.append("The present instruction:\n" + fence.block("instruction", view.instruction))
@@ -347,11 +332,15 @@ def _cases(view: UpdateView) -> list[list[tuple[str, str, str]]]:
     for gradient in view.gradients:
         blocks: list[tuple[str, str, str]] = []
         pieces = [message.content for message in gradient.changes]
-        for piece in pieces:
+        most = max(1, share // LEAST_CASE_BYTES)
+        for piece in pieces[:most]:
+            each = share // min(len(pieces), most)
             if isinstance(piece, Evidence):
-                blocks += _worked(piece, share // len(pieces))
+                blocks += _worked(piece, each)
             else:
-                blocks.append(("feedback", "", bounded(shown(piece), share // len(pieces))))
+                blocks.append(("feedback", "", bounded(shown(piece), each)))
+        if len(pieces) > most:
+            blocks.append(("feedback", "", f"({len(pieces) - most} more of this case are not shown.)"))
         cases.append(blocks)
     return cases + [_worked(case, share) for case in view.solved]
 
@@ -385,7 +374,7 @@ def judge_request(
     criteria: str, inputs: Mapping[str, str], expected: str | None, answer: str, style: ReplyStyle, sampling: Sampling
 ) -> Request:
     """Ask a model to grade an answer by criteria, with the reference answer if there is one."""
-    fence = _Fence(fence_suffix([criteria, *inputs.values(), expected or "", answer]))
+    fence = Fence(fence_suffix([criteria, *inputs.values(), expected or "", answer]))
     parts = [fence.block("criteria", criteria)]
     parts += [fence.block("input", text, name=name) for name, text in inputs.items()]
     if expected is not None:

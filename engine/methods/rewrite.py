@@ -23,7 +23,7 @@ from semprop.engine.method import (
 )
 from semprop.engine.methods.demonstrations import propose_demonstrations
 from semprop.engine.methods.numbers import propose_number
-from semprop.engine.nodes import Node, Purpose
+from semprop.engine.nodes import Purpose
 from semprop.engine.outcomes import Failure
 from semprop.engine.parameters import Kind, ParameterValue
 from semprop.engine.plans import Ask, Fork, Plan
@@ -59,11 +59,12 @@ class RewriteUpdate:
     demonstrations: int = 3
 
     def __call__(self, context: UpdateContext) -> Plan[Proposals]:
-        plans = tuple(self._propose(context, name) for name in context.graph.trainable)
+        twins = twins_of(context)
+        plans = tuple(self._propose(context, name, twins.get(name)) for name in context.graph.trainable)
         (proposed,) = yield (Fork(plans),)
         return combined(context, proposed, self.raced)
 
-    def _propose(self, context: UpdateContext, name: str) -> Plan[Proposed]:
+    def _propose(self, context: UpdateContext, name: str, twin: Twin | None) -> Plan[Proposed]:
         collected = context.collected.get(name)
         if context.graph.parameter(name).kind is Kind.NUMBER:
             values = yield from propose_number(context, name)
@@ -72,11 +73,11 @@ class RewriteUpdate:
             return Proposed(name, ())
         if collected.parameter.kind is Kind.DEMONSTRATIONS:
             return Proposed(name, propose_demonstrations(context, name, self.demonstrations))
-        return (yield from self._rewrite(context, collected))
+        return (yield from self._rewrite(context, collected, twin))
 
-    def _rewrite(self, context: UpdateContext, collected: Collected) -> Plan[Proposed]:
+    def _rewrite(self, context: UpdateContext, collected: Collected, twin: Twin | None) -> Plan[Proposed]:
         name = collected.parameter.name
-        view = update_view(context, collected, self.cases_bytes)
+        view = update_view(context, collected, twin, self.cases_bytes)
         ask = Ask("update", update_request(view, context.style, self.sampling), name)
         (reply,) = yield (ask,)
         if isinstance(reply, Failure):
@@ -124,7 +125,7 @@ def combined(context: UpdateContext, proposed: Sequence[Proposed], raced: Raced)
     return Proposals(tuple(candidates), tuple(entry for each in proposed for entry in each.dropped))
 
 
-def update_view(context: UpdateContext, collected: Collected, cases_bytes: int) -> UpdateView:
+def update_view(context: UpdateContext, collected: Collected, twin: Twin | None, cases_bytes: int) -> UpdateView:
     """What the update prompt of one instruction shows."""
     name = collected.parameter.name
     assert isinstance(collected.value, str)
@@ -135,7 +136,7 @@ def update_view(context: UpdateContext, collected: Collected, cases_bytes: int) 
         gradients=collected.gradients,
         left_out=collected.left_out,
         wanted=context.wanted,
-        twin=twin_of(context, name),
+        twin=twin,
         solved=tuple(case for scored in context.solved for case in _solved(context.graph, name, scored)),
         rejected=latest(context.rejected.get(name, ()), cases_bytes),
         max_bytes=collected.parameter.max_bytes,
@@ -167,31 +168,28 @@ def _solved(graph: Graph, parameter: str, scored: Scored) -> list[Evidence]:
 
 def places(graph: Graph, parameter: str) -> tuple[str, ...]:
     """Where a parameter is used, one line a node, in words."""
-    names = [node.name for node in graph.nodes]
     lines = []
     for node, _ in graph.steers(parameter):
         inputs = ", ".join(slot.name for slot in node.slots if slot.purpose is Purpose.INPUT) or "nothing"
-        readers = [other.name for other in graph.nodes if any(slot.source == node.name for slot in other.slots)]
+        readers = dict.fromkeys(reader.name for reader, _ in graph.steers(node.name))
         goes = "is the system's answer" if node.name == graph.output else f"is read by {', '.join(readers)}"
-        lines.append(
-            f"step {node.name} ({names.index(node.name) + 1} of {len(names)}): it reads {inputs}; what it writes {goes}"
-        )
+        where = f"level {graph.levels[node.name] + 1} of {graph.levels[graph.output] + 1}"
+        lines.append(f"step {node.name} ({where}): it reads {inputs}; what it writes {goes}")
     return tuple(lines)
 
 
-def twin_of(context: UpdateContext, name: str) -> Twin | None:
-    """Which of several instructions this is that are the same text and steer nodes that read the same; None if it
-    has no twin. Without it, equal prompts would stay equal for ever, like weights that all start at zero."""
-
-    def signature(parameter: str) -> object:
-        nodes: list[Node] = [node for node, _ in context.graph.steers(parameter)]
-        reads = [tuple(slot.source for slot in node.slots if slot.purpose is Purpose.INPUT) for node in nodes]
-        return (context.parameters[parameter], reads)
-
-    mine = signature(name)
-    twins = [
-        other
-        for other in context.graph.trainable
-        if context.graph.parameter(other).kind is Kind.TEXT and signature(other) == mine
-    ]
-    return Twin(twins.index(name) + 1, len(twins)) if len(twins) > 1 else None
+def twins_of(context: UpdateContext) -> dict[str, Twin]:
+    """The instructions that are the same text and steer nodes that read the same, numbered in declared order.
+    Without it, equal prompts would stay equal for ever, like weights that all start at zero."""
+    groups: dict[object, list[str]] = {}
+    for parameter in context.graph.parameters:
+        if parameter.trainable and parameter.kind is Kind.TEXT:
+            nodes = (node for node, _ in context.graph.steers(parameter.name))
+            reads = tuple(tuple(slot.source for slot in node.slots if slot.purpose is Purpose.INPUT) for node in nodes)
+            groups.setdefault((context.parameters[parameter.name], reads), []).append(parameter.name)
+    return {
+        name: Twin(number, len(names))
+        for names in groups.values()
+        if len(names) > 1
+        for number, name in enumerate(names, 1)
+    }

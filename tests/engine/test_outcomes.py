@@ -67,6 +67,7 @@ def test_a_filter_or_a_refusal_is_a_failure_that_keeps_the_partial_text(stop: St
 text = st.text(st.characters(exclude_categories=("Cs",)))
 count = st.none() | st.integers(0, 10**9)
 number = st.floats(allow_nan=False, allow_infinity=False)
+logprob = st.floats(-1e8, 0)
 completions = st.builds(
     Completion,
     text=text,
@@ -75,7 +76,7 @@ completions = st.builds(
     model=text,
     request_id=st.none() | text,
     logprobs=st.lists(
-        st.builds(TokenLogprob, text, number, st.lists(st.tuples(text, number), max_size=2).map(tuple)), max_size=3
+        st.builds(TokenLogprob, text, logprob, st.lists(st.tuples(text, logprob), max_size=2).map(tuple)), max_size=3
     ).map(tuple),
     attempts=st.integers(0, 9),
 )

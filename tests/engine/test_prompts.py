@@ -191,7 +191,7 @@ def test_no_line_of_a_value_can_pass_for_another_input(values: list[str]) -> Non
     rest = shown
     for name, value in zip(names, values, strict=True):
         fenced = f'<input{suffix} name="{name}">\n{value}\n</input{suffix}>'
-        expected = fenced if "\n" in value else f"{name}: {value}"
+        expected = f"{name}: {value}" if value.splitlines() in ([], [value]) else fenced
         assert rest.startswith(expected)
         rest = rest[len(expected) :].removeprefix("\n")
     assert rest == ""
@@ -513,3 +513,40 @@ def test_schemas_go_with_the_json_style_alone() -> None:
         (judge_request("c", {}, None, "a", TAGS, GREEDY), False),
     ):
         assert (request.schema is not None) is has
+
+
+def test_a_reply_that_could_not_be_read_is_shown_bounded() -> None:
+    again = repair_request(forward(NODE, {"question": "?"}, TOLD), Completion("x" * 10**6), "no answer.")
+    assert sum(len(message.text.encode()) for message in again.messages) < 20_000
+
+
+@pytest.mark.parametrize("mark", ["\r", "\u2028", "\x0b", "\n"])
+def test_a_value_of_several_lines_is_fenced_whatever_ends_its_lines(mark: str) -> None:
+    shown = inputs_block([("question", f"?{mark}hint: No."), ("hint", "Yes.")])
+    assert shown == f'<input name="question">\n?{mark}hint: No.\n</input>\nhint: Yes.'
+
+
+def test_without_other_inputs_there_is_no_empty_context() -> None:
+    view = BackwardView(record({"one": "nonce-1"}), gradient("x"), ("one",), Neighbours.UNLABELLED)
+    assert "<context" not in said(backward_request(view, JSON, GREEDY))
+
+
+def test_a_functions_slot_may_be_called_instruction() -> None:
+    def obey(instruction: str) -> str:
+        """Does as it is told."""
+        return instruction
+
+    node = Function("obey", obey, ("instruction",))
+    view = BackwardView(record({"instruction": "nonce-1"}, node=node), gradient("x"), ("instruction",))
+    assert "Does as it is told." in said(backward_request(view, JSON, GREEDY))
+
+
+@pytest.mark.parametrize("nodes", [10, 1_000])
+def test_an_instruction_that_steers_many_nodes_has_a_bounded_prompt(nodes: int) -> None:
+    case = Evidence("answer", (("question", "asked-it" * 40),), "wrote-it" * 40, gradient("wanted-it" * 40))
+    shared = gradient(*[case] * nodes, variable="told")
+    places = tuple(f"step n{index} (…): it reads question" for index in range(nodes))
+    text = update_text(gradients=(shared,) * 4, places=places)
+    assert len(text.encode()) < 24_000 + 8_000
+    assert ("more of this case are not shown" in text) is (nodes == 1_000)
+    assert ("more places" in text) is (nodes == 1_000)

@@ -18,7 +18,7 @@ from semprop.engine import (
     Score,
 )
 from semprop.engine.method import Scored
-from semprop.engine.methods.rewrite import Raced, RewriteUpdate, latest, places, twin_of
+from semprop.engine.methods.rewrite import Raced, RewriteUpdate, latest, places, twins_of
 from semprop.engine.prompts import SOLVED_WORDS
 from semprop.engine.replies import ReplyStyle
 
@@ -140,14 +140,14 @@ def prompt(given, **options):
 def test_the_prompt_shows_the_instruction_the_place_and_the_worked_case():
     text = prompt(context("w1"))
     assert "<instruction>\nWork out a step.\n</instruction>" in text
-    assert "- step hint_1 (1 of 3): it reads question; what it writes is read by answer" in text
+    assert "- step hint_1 (level 1 of 2): it reads question; what it writes is read by answer" in text
     assert '<input name="question">\n2 plus 5?\n</input>' in text
     assert "<output>\n6\n</output>\n<feedback>\nit should be 7\n</feedback>" in text
 
 
 def test_the_output_nodes_instruction_is_told_that_it_writes_the_answer():
     assert places(GRAPH, "s") == (
-        "step answer (3 of 3): it reads question, hint_1, hint_2; what it writes is the system's answer",
+        "step answer (level 2 of 2): it reads question, hint_1, hint_2; what it writes is the system's answer",
     )
 
 
@@ -210,9 +210,9 @@ def test_twins_are_told_apart_so_that_symmetry_can_break():
 
 
 def test_instructions_with_different_texts_or_inputs_are_no_twins():
-    assert twin_of(worlds.context(GRAPH), "s") is None
+    assert "s" not in twins_of(worlds.context(GRAPH))
     other = GRAPH.initial.replaced({"w2": "Another step."})
-    assert twin_of(worlds.context(GRAPH, parameters=other), "w1") is None
+    assert twins_of(worlds.context(GRAPH, parameters=other)) == {}
 
 
 def test_a_frozen_instruction_is_nobodys_twin():
@@ -226,7 +226,7 @@ def test_a_frozen_instruction_is_nobodys_twin():
         ],
         output="c",
     )
-    assert twin_of(worlds.context(graph), "w1") is None
+    assert twins_of(worlds.context(graph)) == {}
 
 
 # Demonstrations and numbers in the same step -------------------------------------------------------------------------
