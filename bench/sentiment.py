@@ -2,28 +2,32 @@
 
 Takes a seed, gives examples, the graph and what an optimization of it may try. Calls no model.
 
-Two model nodes: `feeling` reads the review, `label` reads the review and the feeling. Both instructions are a
-person's plain first try, and both can be changed. Held-out reviews share neither sentence frames nor things nor
-opinions with training and gate, so the held-out score cannot come from remembered wording. What the model lacks at
-the start is above all the *form* of the answer; `CHOICES` is there to score the same prompts with the form given.
+Two model nodes: `feeling` reads the review, `label` reads the feeling. Both instructions are a person's plain first
+try, and both can be changed. Held-out reviews share neither sentence frames nor things nor opinions with training and
+gate, so the held-out score cannot come from remembered wording. What the model lacks at the start is above all the
+*form* of the answer; `LABELS` is there to score the same prompts with the form given.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
-from semprop.bench.generated import Clauses, Sizes, alternating
-from semprop.engine.example import Example, Splits, draw
+from semprop.bench.data import DataSource
+from semprop.bench.generated import alternating, sides
+from semprop.bench.task import Defaults, Sizes, Task
+from semprop.engine.example import Example, Splits
 from semprop.engine.graph import Graph
+from semprop.engine.losses import CaseFolded
+from semprop.engine.methods.clauses import ClausePool
 from semprop.engine.nodes import Model, Placement, Truncation
 from semprop.engine.parameters import Parameter
 from semprop.providers.base import Sampling
 
-CHOICES = ("positive", "negative")
-"""The labels, in the order in which a clause names them."""
+LABELS = ("positive", "negative")
+"""The right answers, one of which each review has."""
 
-SIZES = Sizes(train=16, gate=16, test=64)
+SIZES = Sizes(train=16, gate=16, test=100)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +91,7 @@ def reviews(wording: Wording) -> tuple[Example, ...]:
         (frame.replace("{thing}", thing).replace("{opinion}", opinion), label)
         for frame in wording.frames
         for thing in wording.things
-        for label, opinions in zip(CHOICES, (wording.positive, wording.negative), strict=True)
+        for label, opinions in zip(LABELS, (wording.positive, wording.negative), strict=True)
         for opinion in opinions
     ]
     return tuple(
@@ -98,82 +102,107 @@ def reviews(wording: Wording) -> tuple[Example, ...]:
 def examples(seed: int, sizes: Sizes = SIZES) -> Splits:
     """Train and gate of the training wording, test of the held-out wording; both labels equally often in each.
 
-    Membership of train or gate is a function of (seed, review) alone.
+    Raises:
+        DataError: more were asked for than there are different reviews.
     """
-    train, gate = [], []
-    for example in reviews(TRAINING):
-        side = train if draw(seed, "side", example.inputs["review"]) < 0.5 else gate
-        side.append(example)
+    train, gate = sides(reviews(TRAINING), seed)
+    pools = {"train": train, "gate": gate, "test": reviews(HELD_OUT)}
     return Splits(
-        train=_balanced(train, sizes.train, seed, "train"),
-        gate=_balanced(gate, sizes.gate, seed, "gate"),
-        test=_balanced(reviews(HELD_OUT), sizes.test, seed, "test"),
+        **{
+            name: alternating(pool, getattr(sizes, name), (seed, "sentiment", name), lambda row: row.expected or "")
+            for name, pool in pools.items()
+        }
     )
 
 
-def _balanced(pool: Sequence[Example], size: int, seed: int, purpose: str) -> tuple[Example, ...]:
-    return alternating(pool, size, (seed, "sentiment", purpose), [example.expected or "" for example in pool])
+def load(_: DataSource, seed: int, sizes: Sizes) -> Splits:
+    """As `examples`; reads no file."""
+    return examples(seed, sizes)
 
 
-TASK_CLAUSES = (
-    "What is the sentiment?",
+TASKS = (
     "Classify the sentiment of the review.",
-    "Is the review good or bad?",
     "Decide if the writer is happy or unhappy.",
-    "Think about the tone of the review.",
-    "Say how the writer feels about it.",
+    "Decide if the review praises or complains.",
+    "Is the review good or bad?",
 )
 
-ANSWER_CLAUSES = (
-    "Answer with one word: {labels}.",
+ANSWERS = (
+    "Answer with one word: positive or negative.",
+    "Reply with one word, positive or negative.",
+    "Choose one: positive or negative.",
     "Answer in one word.",
-    "Choose one: {labels}.",
-    "Be brief and precise.",
 )
 
-CLAUSES = {
-    "feeling-instruction": Clauses(TASK_CLAUSES, ANSWER_CLAUSES),
-    "label-instruction": Clauses(TASK_CLAUSES, ANSWER_CLAUSES),
-}
-"""What the update rule combines, for each parameter: one task clause, one answer clause. Good ones and bad ones, as
-a person would write them; `{labels}` becomes the labels that the evidence shows, joined by "or"."""
+CLAUSES: Mapping[str, ClausePool] = dict.fromkeys(("feeling_instruction", "label_instruction"), (TASKS, ANSWERS))
+"""What the update combines, for either instruction: say the task, say the form of the answer. Good clauses and bad
+ones, as a person would write them; which are good is for the run to find out."""
+
+_SAMPLING = Sampling(temperature=0.0, seed=0, stop=("\n",))
 
 
 def graph() -> Graph:
-    """review → feeling → label, with the review also an input of label."""
+    """review → feeling → label. Both instructions are a person's first try."""
     return Graph(
         inputs=("review",),
         parameters=(
             Parameter(
-                "feeling-instruction",
+                "feeling_instruction",
                 "What does the writer feel?",
                 purpose="tells the first step what to find out about the review",
                 max_bytes=400,
             ),
             Parameter(
-                "label-instruction",
+                "label_instruction",
                 "What is the sentiment?",
-                purpose="tells the last step how to name the review's sentiment",
+                purpose="tells the last step how to name the sentiment",
                 max_bytes=400,
             ),
         ),
         nodes=(
+            # A first try makes the model ramble; what fits the bound is passed on, so that there is something to judge.
             Model(
                 "feeling",
-                "feeling-instruction",
+                "feeling_instruction",
                 ("review",),
-                sampling=Sampling(max_tokens=6, seed=0, stop=("\n",)),
+                sampling=replace(_SAMPLING, max_tokens=6),
                 placement=Placement.USER,
                 truncation=Truncation.KEEP,
             ),
             Model(
                 "label",
-                "label-instruction",
+                "label_instruction",
                 ("feeling",),
-                sampling=Sampling(max_tokens=4, seed=0, stop=("\n",)),
+                sampling=replace(_SAMPLING, max_tokens=4),
                 placement=Placement.USER,
                 truncation=Truncation.KEEP,
             ),
         ),
         output="label",
     )
+
+
+TASK = Task(
+    name="sentiment",
+    description="reviews, positive or negative, on the embedded model: the feeling, then the label",
+    graph=graph(),
+    loss=CaseFolded(LABELS),
+    load=load,
+    defaults=Defaults(
+        SIZES,
+        method="clauses",
+        providers={"forward": "embedded:smollm2"},
+        steps=5,
+        minibatch=16,
+        examples_per_gradient=2,
+        candidates=6,
+        in_flight=1,
+    ),
+    clauses=CLAUSES,
+    labels=LABELS,
+    note=(
+        "The model has 135 million parameters and the reviews are generated; held-out reviews have other frames, "
+        "things and opinions than training. Most of the gain is answer format: compare the constrained scores, for "
+        "which the form is given."
+    ),
+)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from semprop.bench import bbh, gsm8k, liar, worlds
+from semprop.bench import bbh, cities, gsm8k, liar, sentiment, worlds
 from semprop.bench.task import Task
 from semprop.bench.user_tasks import from_python, from_toml
 from semprop.engine.errors import UsageError
@@ -22,6 +22,8 @@ def built_in() -> Mapping[str, Task]:
     """Name → task, in the order in which they are listed."""
     return _named(
         (
+            sentiment.TASK,
+            cities.TASK,
             gsm8k.TASK,
             liar.TASK,
             *bbh.tasks(),

@@ -15,7 +15,7 @@ METHODS = MappingProxyType(
     {
         "semantic": "semantic gradient descent: joint backward calls, a model rewrites the instructions",
         "semantic-advised": "the same, and instructions get advice from the joint call instead of worked cases",
-        "clauses": "for small models: gradients as above, instructions from a pool of clauses, demonstrations",
+        "clauses": "for small models: feedback passed back without calls, instructions from clauses, demonstrations",
     }
 )
 

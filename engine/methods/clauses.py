@@ -1,28 +1,69 @@
 """Search without a model that can rewrite: instructions out of clauses, demonstrations out of evidence. Sans-IO.
 
-For models too small to edit prompts. Backward runs as in semantic gradient descent; the update asks no model. A
-parameter's pool is groups of alternative clauses; a candidate joins one clause of each group. `{labels}` in a clause
-stands for the right answers that the step's examples have; it is replaced, never formatted.
+For models too small to give advice or to edit prompts. Backward walks the graph but asks no model: every input hears
+what the output heard. The update asks no model either. A parameter's pool is groups of alternative clauses; a
+candidate joins one clause of each group. `{labels}` in a clause stands for the right answers that the step's examples
+have; it is replaced, never formatted.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, product, zip_longest
 
 from semprop.engine.example import draw
 from semprop.engine.gates import Gate, StrictGate
-from semprop.engine.method import Edit, Method, Proposals, Selection, UpdateContext, candidate
+from semprop.engine.gradients import Message, Provenance, change, lost
+from semprop.engine.method import BackwardRule, Edit, Local, Method, Proposals, Selection, UpdateContext, candidate
 from semprop.engine.methods.demonstrations import propose_demonstrations
-from semprop.engine.methods.semantic import EvidenceList, SemanticBackward, ordered_list, target_seed
+from semprop.engine.methods.semantic import (
+    EvidenceList,
+    by_user,
+    evidence,
+    in_words,
+    ordered_list,
+    target_seed,
+)
+from semprop.engine.nodes import Function, Purpose
 from semprop.engine.parameters import Kind, ParameterValue
 from semprop.engine.plans import Plan, nothing
+from semprop.engine.prompts import gradient_words
+from semprop.engine.tape import SlotValue
 
 ClausePool = tuple[tuple[str, ...], ...]
 """Groups of alternative clauses; one of each group, joined by spaces, is an instruction."""
 
 LABELS = "{labels}"
+
+
+@dataclass(frozen=True, slots=True)
+class PassThrough:
+    """h without a model: an input is told what the node's output was told, an instruction gets the worked case.
+
+    Blames every active input alike; `value_bytes` bounds the words. A function's own backward is used where it has
+    one.
+    """
+
+    value_bytes: int = 4_000
+
+    def __call__(self, local: Local) -> Plan[Mapping[str, Message]]:
+        node = local.record.node
+        local = replace(local, gradient=in_words(local.gradient, local.record))
+        if isinstance(node, Function) and node.backward is not None:
+            return by_user(local, node.backward)
+        slots = (slot for slot in local.record.slots if slot.name in local.active)
+        return nothing({slot.name: self._message(local, slot) for slot in slots})
+
+    def _message(self, local: Local, slot: SlotValue) -> Message:
+        source = Provenance(local.example, local.record.name, slot.name)
+        match slot.purpose:
+            case Purpose.SAMPLING:
+                return lost(source, "a number that steers a model is probed by the update")
+            case Purpose.INPUT:
+                return change(gradient_words(local.gradient, self.value_bytes), source)
+            case _:
+                return change(evidence(local, self.value_bytes), source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +142,7 @@ def instructions(pool: ClausePool) -> list[str]:
 def clauses(
     pools: Mapping[str, ClausePool],
     *,
-    backward: SemanticBackward = SemanticBackward(),
+    backward: BackwardRule = PassThrough(),
     selection: Selection = Selection(),
     gate: Gate = StrictGate(),
     demonstrations: int = 4,
@@ -117,5 +158,8 @@ def clauses(
         EvidenceList(most_cases),
         ClauseUpdate(dict(pools), demonstrations),
         gate,
-        notes=("instructions were put together from a pool of clauses and demonstrations, not written by a model",),
+        notes=(
+            "proposals: put together from a pool of clauses and from demonstrations, not written by a model; backward "
+            "passed each output's feedback on to its inputs without asking a model",
+        ),
     )

@@ -4,9 +4,23 @@ import worlds
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semprop.engine import Demonstrations, Example, Graph, Model, Parameter, Score, clauses
+from semprop.engine import (
+    Demonstrations,
+    Example,
+    Function,
+    Graph,
+    Model,
+    Number,
+    Parameter,
+    Provenance,
+    Score,
+    Stance,
+    change,
+    clauses,
+    optimize,
+)
 from semprop.engine.method import Scored
-from semprop.engine.methods.clauses import ClauseUpdate, instructions, labels
+from semprop.engine.methods.clauses import ClauseUpdate, PassThrough, instructions, labels
 
 POOL = (("Read the review.", ""), ("Answer {labels}.", "One word."), ("Be brief.", "Think.", ""))
 
@@ -153,3 +167,37 @@ def test_the_method_copies_its_pools():
     method = clauses(pools)
     pools.clear()
     assert method.update.pools == {"s": POOL}
+
+
+# Backward without a model --------------------------------------------------------------------------------------------
+
+
+def passed(of, **changes):
+    """The messages of the pass-through rule; asking anybody fails."""
+    return worlds.run_plan(PassThrough()(worlds.local(of, **changes)), worlds.Answers())
+
+
+def test_an_input_is_told_what_the_output_was_told_and_an_instruction_gets_the_case():
+    node = Model("answer", "s", ("question", "hint"))
+    of = worlds.record(node, "6", instruction="Solve.", question="?", hint="5")
+    messages = passed(of, active=("instruction", "hint"))
+    assert list(messages) == ["instruction", "hint"]
+    assert messages["hint"] == change("it should be 7", Provenance("e0", "answer", "hint"))
+    assert messages["instruction"].content.inputs == (("question", "?"), ("hint", "5"))
+
+
+def test_without_a_model_a_functions_own_backward_still_goes_first_and_numbers_are_left_to_the_update():
+    rule = Function("parse", lambda text: text, ("text",), backward=lambda inputs, output, gradient: {"text": "own"})
+    assert passed(worlds.record(rule, "7", text="7"))["text"].content == "own"
+    node = Model("answer", "s", ("question",), numbers={"temperature": "t"})
+    of = worlds.record(node, "6", instruction="Solve.", question="?", temperature=Number(0.5))
+    assert passed(of, active=("temperature",))["temperature"].stance is Stance.LOST
+
+
+async def test_clause_search_asks_a_model_for_nothing_but_the_forward_pass():
+    pools = {"s": (("Say the sum.", "Solve."),)}
+    provider = worlds.scripted()
+    spec = worlds.specification(method=clauses(pools), providers={"forward": provider}, steps=1, candidates=2)
+    result = await optimize(spec)
+    assert result.parameters["s"] == "Say the sum."
+    assert all(worlds.is_forward(request) for request in provider.requests)
