@@ -14,6 +14,7 @@ import typer
 
 from semprop.engine import __version__
 from semprop.tools import listing, logs, optimizing, recorded
+from semprop.tools.endpoint.command import endpoint
 from semprop.tools.exits import Ended
 from semprop.tools.preparing import RUNS, Order, Surrounding
 from semprop.tools.screen import Screen
@@ -214,3 +215,6 @@ def runs(
 ) -> Work:
     """List the runs in a directory."""
     return lambda _, screen: recorded.list_runs(directory, screen)
+
+
+app.command()(endpoint)
