@@ -38,6 +38,7 @@ from semprop.providers.errors import (
     StopError,
 )
 from semprop.providers.layers import InFlight, Stack
+from semprop.providers.limiter import Limiter
 from semprop.providers.prices import Prices, price_of
 from semprop.providers.retry import RetryPolicy
 from semprop.providers.scripted import Scripted, VirtualClock
@@ -60,6 +61,7 @@ __all__ = [
     "ItemError",
     "JsonSchema",
     "LimitSeen",
+    "Limiter",
     "Message",
     "Part",
     "Prices",

@@ -96,13 +96,19 @@ Constraint = JsonSchema | Choices
 class Admission:
     """What orders and bounds a request in a queue. Never a part of a content key.
 
-    Lower `priority` goes first, then lower `sequence`; `deadline` is in seconds on the stack's clock.
+    Lower `priority` goes first; at one priority flows (runs, say) share by `weight`; inside a flow lower `sequence`
+    goes first, then whoever came first. `deadline` and `arrived` are in seconds on the stack's clock; `arrived` is when
+    a request that is asked again first came, so that it keeps its place. `node` names what asks, for estimates of
+    length only.
     """
 
     flow: str = ""
     priority: int = 0
     sequence: int = 0
     deadline: float | None = None
+    node: str = ""
+    weight: float = 1.0
+    arrived: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 
 import orjson
 
+from semprop.providers.base import LimitSeen
 from semprop.providers.errors import ErrorClass, ProviderError, classified
-from semprop.providers.headers import Headers, duration, retry_after, wait_in_text
+from semprop.providers.headers import Headers, duration, limits_seen, retry_after, wait_in_text
+from semprop.providers.named_limits import LimitNamed, limit_in_text, limit_of_quota
 
 SHOWN = 400
 """Characters of an endpoint's own words that a message of ours quotes."""
@@ -37,7 +39,8 @@ class Detail:
     """What an error body says, whatever its shape.
 
     `codes` are machine words, the most telling first (code, status word, inner codes, type); `param` is the
-    request field that it names; `number` a status inside the body; `quotas` are quota identifiers.
+    request field that it names; `number` a status inside the body; `quotas` are quota identifiers,
+    `quota_values` their limits.
     """
 
     message: str = ""
@@ -45,25 +48,19 @@ class Detail:
     param: str = ""
     number: int | None = None
     quotas: tuple[str, ...] = ()
+    quota_values: tuple[float | None, ...] = ()
     retry_delay: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class LimitNamed:
-    """A limit that an error names, in requests or tokens."""
-
-    dimension: str
-    limit: float | None = None
-    requested: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Origin:
-    """Who refused, for the message: the provider's identity, the variable of its key, and what to hide."""
+    """Who refused: the provider's identity and the variable of its key, for the message, what to hide, and the
+    dialect of its headers on limits (empty: they are not read)."""
 
     identity: str
     key_env: str = ""
     secrets: tuple[str, ...] = field(default=(), repr=False)
+    dialect: str = ""
 
 
 _CODES: Mapping[str, ErrorClass] = {
@@ -153,17 +150,6 @@ _TEXTS: tuple[tuple[re.Pattern[str], ErrorClass], ...] = (
 
 _READ_FOR_TEXT = (200, 400, 403, 413, 422, 429, 500)
 
-_LIMIT = re.compile(r"\(([A-Z]{3,4})\): Limit ([\d,]+)(?:, Used ([\d,]+))?, Requested ~?([\d,]+)")
-_RATE_OF = re.compile(r"rate limit.{0,80}? of ([\d,]+) (?:(input|output) )?(tokens|requests) per (minute|day)", re.I)
-_DIMENSIONS: Mapping[str, str] = {
-    "RPM": "requests/minute",
-    "RPD": "requests/day",
-    "TPM": "tokens/minute",
-    "TPD": "tokens/day",
-    "ITPM": "input_tokens/minute",
-    "OTPM": "output_tokens/minute",
-}
-
 _MENDS: Mapping[ErrorClass, str] = {
     ErrorClass.TOO_LARGE_FOR_QUOTA: "one request is larger than the account's limit: shorten it or raise the limit",
     ErrorClass.CONTEXT: "the prompt is longer than the model's context: shorten it or choose another model",
@@ -194,7 +180,16 @@ def classify(reply: Reply, origin: Origin, attempts: int = 1) -> ProviderError:
         retry_after=max(waits, default=None),
         dimension=limit.dimension if limit else None,
         attempts=attempts,
+        limits=_limits(reply, origin, limit),
     )
+
+
+def _limits(reply: Reply, origin: Origin, named: LimitNamed | None) -> tuple[LimitSeen, ...]:
+    """What headers and body tell of limits. The body comes last: it is about this request."""
+    seen = limits_seen(reply.headers, origin.dialect) if origin.dialect else ()
+    if named is None or named.limit is None:
+        return seen
+    return (*(limit for limit in seen if limit.dimension != named.dimension), named.seen)
 
 
 def redacted(text: str, secrets: tuple[str, ...]) -> str:
@@ -220,18 +215,7 @@ def effective_status(status: int, detail: Detail) -> int:
 
 def limit_named(detail: Detail) -> LimitNamed | None:
     """The limit that the error names, from its sentence or its quota identifiers."""
-    text = detail.message[:READ]
-    if found := _LIMIT.search(text):
-        dimension = _DIMENSIONS.get(found[1])
-        if dimension is not None:
-            return LimitNamed(dimension, _plain(found[2]), _plain(found[4]))
-    if found := _RATE_OF.search(text):
-        side = f"{found[2].lower()}_" if found[2] else ""
-        return LimitNamed(f"{side}{found[3].lower()}/{found[4].lower()}", _plain(found[1]))
-    for quota in detail.quotas:
-        tokens = "input_tokens" if "InputToken" in quota else "tokens" if "Token" in quota else "requests"
-        return LimitNamed(f"{tokens}/{'day' if 'PerDay' in quota else 'minute'}")
-    return None
+    return limit_in_text(detail.message[:READ]) or limit_of_quota(detail.quotas, detail.quota_values)
 
 
 def read_detail(body: bytes) -> Detail:
@@ -259,7 +243,8 @@ def read_detail(body: bytes) -> Detail:
         codes=(*_words(source), *(word for item in details for word in _words(item))),
         param=_first_text(source, "param") or next((name for _, name in parts if name), ""),
         number=_integer(source.get("code")) or _integer(source.get("statusCode")),
-        quotas=tuple(_quotas(details)),
+        quotas=tuple(quota for quota, _ in _quotas(details)),
+        quota_values=tuple(value for _, value in _quotas(details)),
         retry_delay=next(filter(None, (duration(_first_text(item, "retryDelay")) for item in details)), None),
     )
 
@@ -348,11 +333,12 @@ def _validation_parts(source: Mapping[str, object]) -> list[tuple[str, str]]:
     return parts
 
 
-def _quotas(details: list[dict[str, object]]) -> Iterator[str]:
+def _quotas(details: list[dict[str, object]]) -> Iterator[tuple[str, float | None]]:
     for item in details:
         for violation in _listed(item.get("violations")):
             if isinstance(violation, dict) and isinstance(violation.get("quotaId"), str):
-                yield violation["quotaId"]
+                value = str(violation.get("quotaValue", ""))
+                yield violation["quotaId"], float(value) if re.fullmatch(r"\d{1,15}", value, re.ASCII) else None
 
 
 def _first_text(source: Mapping[str, object], *names: str) -> str:
@@ -371,10 +357,6 @@ def _integer(value: object) -> int | None:
     if isinstance(value, str) and re.fullmatch(r"\d{3}", value, re.ASCII):
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def _plain(text: str) -> float:
-    return float(text.replace(",", ""))
 
 
 def _plain_text(body: bytes) -> str:

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 import anyio
 
 
+class Handle(Protocol):
+    """A callback that is still to come."""
+
+    def cancel(self) -> object:
+        """Take it back."""
+
+
 class Clock(Protocol):
-    """Monotonic seconds, and a sleep measured on them."""
+    """Monotonic seconds, and waits measured on them."""
 
     def now(self) -> float:
         """Seconds on a monotonic clock; only differences mean anything."""
 
     async def sleep(self, seconds: float) -> None:
         """Return after so many seconds of this clock. A checkpoint even for zero."""
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> Handle:
+        """Call back on the running event loop after so many seconds of this clock."""
 
 
 class SystemClock:
@@ -26,3 +38,6 @@ class SystemClock:
 
     async def sleep(self, seconds: float) -> None:
         await anyio.sleep(seconds)
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> Handle:
+        return asyncio.get_running_loop().call_later(seconds, callback)

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from semprop.providers.base import LimitSeen
+
 
 class ErrorClass(StrEnum):
     """What an endpoint's refusal means."""
@@ -46,6 +48,7 @@ class ProviderError(Exception):
         retry_after: seconds that the endpoint asked to wait, if it did.
         dimension: the limit that was hit (`tokens/minute`), if it said.
         attempts: what had been sent on the wire for this request when it was raised.
+        limits: what the refusal told of limits, in headers and in its body.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class ProviderError(Exception):
         retry_after: float | None = None,
         dimension: str | None = None,
         attempts: int = 1,
+        limits: tuple[LimitSeen, ...] = (),
     ) -> None:
         super().__init__(message)
         self.error_class = error_class
@@ -64,6 +68,7 @@ class ProviderError(Exception):
         self.retry_after = retry_after
         self.dimension = dimension
         self.attempts = attempts
+        self.limits = limits
 
 
 class RetryError(ProviderError):

@@ -42,6 +42,10 @@ class WireFormat(Protocol):
         """The model's name as the endpoint knows it."""
 
     @property
+    def dialect(self) -> str:
+        """Of the headers that tell of limits (`semprop.providers.headers.DIALECTS`)."""
+
+    @property
     def degraded(self) -> tuple[str, ...]:
         """What is done without, for people."""
 
@@ -165,7 +169,7 @@ class HttpProvider:
                 _log.warning("provider_degraded", provider=self.identity, refused=name, now=list(changed.degraded))
             if self._wire != wire:
                 return None
-        raise classify(reply, Origin(self.identity, self._settings.key_env, secrets))
+        raise classify(reply, Origin(self.identity, self._settings.key_env, secrets, wire.dialect))
 
     async def _sent(self, line: _Line, body: bytes) -> Reply:
         self._attempts += 1
@@ -273,4 +277,5 @@ def _again(stopped: StopError) -> StopError:
         retry_after=stopped.retry_after,
         dimension=stopped.dimension,
         attempts=0,
+        limits=stopped.limits,
     )

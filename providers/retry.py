@@ -7,13 +7,14 @@ requests and stops pass at once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from random import Random
 
 from semprop.providers.base import Completion, Request
+from semprop.providers.breaker import Breaker, RetryBudget
 from semprop.providers.clock import Clock
-from semprop.providers.errors import ErrorClass, ProviderError, ProviderFailure, RetryError
+from semprop.providers.errors import ErrorClass, ProviderError, ProviderFailure, RetryError, StopError
 from semprop.providers.layers import Send
 
 
@@ -24,9 +25,14 @@ class RetryPolicy:
     Attributes:
         tries: how often one request may fail by transport (TRANSIENT) before it is given up, the first included.
         throttles: the same for refusals that charge nothing (RATE, OVERLOAD, DAILY).
-        elapsed: seconds from the first try after which no new wait begins, and which no wait may pass.
+        elapsed: seconds from the first failure after which no new wait begins, and which no wait may pass (the wait
+            for a first turn in a queue is not in it).
         base: seconds; the n-th wait is drawn from 0 to base · 2ⁿ⁻¹ (full jitter).
         cap: seconds; the longest of those draws. A wait that the endpoint asked for may be longer.
+        per_minute: retries of charged failures that all requests together may make in a minute …
+        share: … and for each success. Further ones wait, within `elapsed`.
+        breaker: failures in a row, without a success, after which everything stops …
+        breaker_seconds: … if they lasted so long.
     """
 
     tries: int = 5
@@ -34,10 +40,16 @@ class RetryPolicy:
     elapsed: float = 600.0
     base: float = 0.5
     cap: float = 30.0
+    per_minute: float = 20.0
+    share: float = 0.1
+    breaker: int = 50
+    breaker_seconds: float = 300.0
 
     def __post_init__(self) -> None:
         if self.tries < 1 or self.throttles < 1 or min(self.elapsed, self.base, self.cap) < 0:
             raise ValueError(f"a retry policy needs tries and throttles ≥ 1 and no negative seconds: {self}")
+        if self.per_minute <= 0 or self.share < 0 or self.breaker < 1 or self.breaker_seconds < 0:
+            raise ValueError(f"a retry policy needs per_minute > 0, breaker ≥ 1 and nothing negative: {self}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +111,41 @@ def decide(error: ProviderError, tally: Tally, elapsed: float, draw: float, poli
     return Wait(seconds)
 
 
+def _in_its_place(request: Request, came: float) -> Request:
+    """The request, which remembers when it first came."""
+    if request.admission.arrived is not None:
+        return request
+    return replace(request, admission=replace(request.admission, arrived=came))
+
+
+def _never(error: ProviderError) -> bool:
+    return False
+
+
 class Retry:
     """The layer: asks again as `decide` says, on a clock and a generator that were passed in."""
 
-    def __init__(self, policy: RetryPolicy, clock: Clock, random: Random) -> None:
+    def __init__(
+        self,
+        policy: RetryPolicy,
+        clock: Clock,
+        random: Random,
+        waits_elsewhere: Callable[[ProviderError], bool] = _never,
+    ) -> None:
+        """
+        Args:
+            policy: the bounds.
+            clock: what waits are measured on.
+            random: what draws them.
+            waits_elsewhere: whether what stands inside holds the next try back after this error (a limiter's freeze):
+                then no wait is added here, and the request keeps the place that it had in the queue.
+        """
         self._policy = policy
+        self._waits_elsewhere = waits_elsewhere
         self._clock = clock
         self._random = random
+        self._budget = RetryBudget(policy.per_minute, policy.share, clock.now())
+        self._breaker = Breaker(policy.breaker, policy.breaker_seconds)
         self._waiting = 0
         self._retries = 0
         self._given_up = 0
@@ -118,25 +158,37 @@ class Retry:
         """`send` with retries. Raises `ProviderFailure` from the last error once the bounds are reached."""
 
         async def complete(request: Request) -> Completion:
-            start = self._clock.now()
+            came = first = self._clock.now()
             tally = _NOTHING
             while True:
                 try:
                     completion = await send(request)
                 except ProviderError as error:
+                    now = self._clock.now()
+                    if tally is _NOTHING:
+                        first = now
+                        request = _in_its_place(request, came)
                     tally = tally.after(error)
-                    policy = self._within(request, start)
-                    decision = decide(error, tally, self._clock.now() - start, self._random.random(), policy)
+                    decision = self._decided(error, tally, request, first, now)
+                    if isinstance(decision, StopError):
+                        decision.attempts = tally.attempts
+                        raise decision from error
                     if isinstance(decision, GiveUp):
                         error.attempts = tally.attempts
                         if not isinstance(error, RetryError):
                             raise
                         raise self._failure(error, decision) from error
+                    held = self._waits_elsewhere(error)
                 else:
+                    self._budget.succeeded()
+                    self._breaker.succeeded()
                     if not tally.attempts:
                         return completion
                     return replace(completion, attempts=completion.attempts + tally.attempts)
-                await self._wait(decision.seconds)
+                if held:
+                    self._retries += 1
+                else:
+                    await self._wait(decision.seconds)
 
         return complete
 
@@ -147,7 +199,24 @@ class Retry:
             "given_up": self._given_up,
             "retry_seconds": self._waited,
             "retries_waiting": self._waiting,
+            "failures_in_a_row": self._breaker.row,
         }
+
+    def _decided(
+        self, error: ProviderError, tally: Tally, request: Request, first: float, now: float
+    ) -> Wait | GiveUp | StopError:
+        stop = self._breaker.failed(error, now)
+        if stop is not None:
+            return stop
+        policy = self._within(request, first)
+        decision = decide(error, tally, now - first, self._random.random(), policy)
+        if isinstance(decision, Wait) and error.error_class is ErrorClass.TRANSIENT:
+            due = self._budget.spend(now)
+            if due > decision.seconds:
+                if now - first + due > policy.elapsed:
+                    return GiveUp("more retries are wanted than the budget of all requests allows")
+                return Wait(due)
+        return decision
 
     def _within(self, request: Request, start: float) -> RetryPolicy:
         deadline = request.admission.deadline

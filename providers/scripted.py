@@ -62,6 +62,19 @@ class VirtualClock:
         if seconds <= 0:
             await anyio.lowlevel.checkpoint()
             return
+        woken = self._wake_after(seconds)
+        try:
+            await woken
+        finally:
+            woken.cancel()
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> asyncio.Future[None]:
+        """Call back when so many virtual seconds have passed, unless the future is cancelled before."""
+        woken = self._wake_after(max(seconds, 0.0))
+        woken.add_done_callback(lambda future: None if future.cancelled() else callback())
+        return woken
+
+    def _wake_after(self, seconds: float) -> asyncio.Future[None]:
         loop = asyncio.get_running_loop()
         woken: asyncio.Future[None] = loop.create_future()
         self._arrivals += 1
@@ -69,10 +82,7 @@ class VirtualClock:
         if self._watching is not loop:
             self._watching = loop
             loop.call_soon(self._watch, loop, self._arrivals, 0)
-        try:
-            await woken
-        finally:
-            woken.cancel()
+        return woken
 
     def _watch(self, loop: asyncio.AbstractEventLoop, arrivals: int, turns: int) -> None:
         """Look once a turn of the loop whether anything is left to run; if nothing is, jump."""

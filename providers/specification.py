@@ -17,7 +17,9 @@ from yarl import URL
 
 from semprop.providers.base import Capabilities, Sampling
 from semprop.providers.errors import ErrorClass, StopError
+from semprop.providers.limits import PERIODS, RESOURCES, Dimension
 from semprop.providers.prices import Prices
+from semprop.providers.profiles import PROFILES
 
 KINDS: Mapping[str, str] = {
     "openai": "openai:MODEL[@https://BASE] (any OpenAI-compatible chat endpoint)",
@@ -49,6 +51,11 @@ class Specification:
         sampling: what is sent where a request leaves a field open.
         timeout: seconds for one attempt.
         in_flight: the bound on requests at once; None: the caller's.
+        limits: (dimension, amount), as `requests/minute`, that requests of this account and group share.
+        account_limits: the same for all groups of the account together.
+        account: who pays; None: the endpoint and the variable of its key. Two keys of one organization are one account.
+        group: the models that share limits; None: the model.
+        profile: the service's habits with limits (`semprop.providers.profiles.PROFILES`); None: by the host.
         ca: a file or folder of certificate authorities.
         identity: what answers, in place of `kind:model@base` (so that a moved endpoint keeps its replies).
         prices: in place of the listed ones.
@@ -70,6 +77,11 @@ class Specification:
     identity: str | None = None
     prices: Prices | None = None
     capabilities: tuple[tuple[str, bool], ...] = ()
+    limits: tuple[tuple[str, float], ...] = ()
+    account_limits: tuple[tuple[str, float], ...] = ()
+    account: str | None = None
+    group: str | None = None
+    profile: str | None = None
 
     @property
     def text(self) -> str:
@@ -192,7 +204,35 @@ class _Table:
             identity=self.text("identity"),
             prices=self.prices(),
             capabilities=self.capabilities(),
+            limits=self.limits("limits"),
+            account_limits=self.limits("account_limits"),
+            account=self.text("account"),
+            group=self.text("group"),
+            profile=self.profile(),
         )
+
+    def limits(self, name: str) -> tuple[tuple[str, float], ...]:
+        """A table of limits, `"requests/minute" = 500`, in the order of the file."""
+        inner = self.inner(name)
+        read = []
+        for dimension in inner.table:
+            if Dimension.parse(dimension) is None:
+                raise _fault(
+                    f"{inner.place}: there is no limit {dimension!r}: write {', '.join(RESOURCES)}, then a slash and "
+                    f'{", ".join(PERIODS)}, as in "requests/minute" = 500'
+                )
+            amount = inner.number(dimension)
+            if not amount:
+                raise inner.wrong(dimension, "a number above 0")
+            read.append((dimension, amount))
+        return tuple(read)
+
+    def profile(self) -> str | None:
+        """The name of a service's habits."""
+        name = self.text("profile")
+        if name is not None and name not in PROFILES:
+            raise self.wrong("profile", f"one of {', '.join(PROFILES)}")
+        return name
 
     def sampling(self) -> Sampling | None:
         """The defaults of sampling; fields that are not named stay open."""

@@ -3,9 +3,10 @@
 Takes a specification and what time, randomness and the environment are; gives a provider. Synchronous, and
 opens nothing: keys, certificates and weights are looked for at the first call.
 
-    defaults → meter → retry → in flight → http, embedded or simulated
+    defaults → meter → retry → limits → http, embedded or simulated
 
-A request that waits to be asked again stands outside the in-flight bound and holds no place in it.
+A request that waits to be asked again stands outside the limits: it holds no place in flight, and keeps its place
+in the queue.
 """
 
 from __future__ import annotations
@@ -21,16 +22,20 @@ from semprop.providers import embedded, simulated
 from semprop.providers.base import Capabilities, Provider, Usage
 from semprop.providers.clock import Clock, SystemClock
 from semprop.providers.connection import HttpSettings, is_loopback
-from semprop.providers.headers import dialect_of
 from semprop.providers.http import HttpProvider
 from semprop.providers.layers import Defaults, InFlight, Layer, Meter, Price, Stack
+from semprop.providers.learning import limiter_waits
+from semprop.providers.limiter import Limiter, Terms
+from semprop.providers.limiting import Limits
 from semprop.providers.openai import OpenAIFormat
 from semprop.providers.prices import price_of
+from semprop.providers.profiles import PROFILES, Profile, profile_of
 from semprop.providers.retry import Retry, RetryPolicy
 from semprop.providers.specification import OPENAI_BASE, OPENAI_KEY, Specification, resolve
 
-IN_FLIGHT: Mapping[str, int] = {"openai": 32, "embedded": 1, "simulated": 64}
-"""Requests at once where nobody said: one for the embedded model, whose replies repeat only so."""
+IN_FLIGHT: Mapping[str, int | None] = {"openai": None, "embedded": 1, "simulated": 64}
+"""Requests at once where nobody said: one for the embedded model, whose replies repeat only so; found out for
+endpoints, between their profile's `start` and `most`."""
 
 OPENAI_CAPABILITIES = Capabilities(schema=True, choices=True, logprobs=True)
 
@@ -58,6 +63,7 @@ def connect(
     named: Mapping[str, Specification] | None = None,
     in_flight: int | InFlight | None = None,
     surroundings: Surroundings | None = None,
+    limiter: Limiter | None = None,
 ) -> Stack:
     """A provider for a specification. Opens nothing.
 
@@ -67,6 +73,7 @@ def connect(
         in_flight: requests at once, or a bound that several providers share. None: the specification's, else
             that of its kind (`IN_FLIGHT`).
         surroundings: the environment, clock, randomness and retry policy.
+        limiter: shared by providers that share limits (one account, several models or roles). None: its own.
 
     Raises:
         StopError: no such provider, or a setting that cannot be used (CONFIGURATION).
@@ -76,11 +83,19 @@ def connect(
     around = surroundings or Surroundings()
     if in_flight is None:
         in_flight = specification.in_flight if specification.in_flight is not None else IN_FLIGHT[specification.kind]
-    bound = in_flight if isinstance(in_flight, InFlight) else InFlight(in_flight)
-    endpoint = _endpoint(specification, bound.limit, around)
+    shared = in_flight if isinstance(in_flight, InFlight) else None
+    bound = in_flight if not isinstance(in_flight, InFlight) else in_flight.limit
+    profile = _profile(specification)
+    endpoint = _endpoint(specification, profile.most if bound is None else bound, profile, around)
     price = _price(specification)
+    random = around.random or Random()
+    if limiter is None:
+        limiter = Limiter(clock=around.clock, random=random)
+    limits = Limits(limiter, _terms(specification, bound, profile))
     layers: list[Layer] = [Defaults(specification.sampling)] if specification.sampling else []
-    layers += [Meter(price), Retry(around.retry, around.clock, around.random or Random()), bound]
+    layers += [Meter(price), Retry(around.retry, around.clock, random, limiter_waits), limits]
+    if shared is not None:
+        layers.append(shared)
     capabilities = None
     if specification.capabilities:
         capabilities = replace(endpoint.capabilities, **dict(specification.capabilities))
@@ -92,20 +107,44 @@ def computed_at_once(specification: Specification) -> int:
 
     The caller's bound does not count: replies differ with the size of a batch, and must not differ with a bound.
     """
-    return specification.in_flight or IN_FLIGHT["embedded"]
+    return specification.in_flight or 1
 
 
-def _endpoint(specification: Specification, in_flight: int, around: Surroundings) -> Provider:
+def _profile(specification: Specification) -> Profile:
+    if specification.profile is not None:
+        return PROFILES[specification.profile]
+    if specification.kind != "openai":
+        return PROFILES["local"]
+    return profile_of(URL(specification.base or OPENAI_BASE).host or "")
+
+
+def _terms(specification: Specification, in_flight: int | None, profile: Profile) -> Terms:
+    account = specification.account
+    if account is None:
+        base = URL(specification.base or OPENAI_BASE).authority if specification.kind == "openai" else ""
+        key = OPENAI_KEY if specification.key_env is None else specification.key_env
+        account = f"{base}[{key}]" if base else specification.kind
+    return Terms(
+        account=account,
+        group=specification.group or specification.model,
+        limits=specification.limits,
+        account_limits=specification.account_limits,
+        in_flight=in_flight,
+        profile=profile,
+    )
+
+
+def _endpoint(specification: Specification, in_flight: int, profile: Profile, around: Surroundings) -> Provider:
     match specification.kind:
         case "embedded":
             return embedded.connect(specification.model, computed_at_once(specification))
         case "simulated":
             return simulated.connect(specification.model)
         case _:
-            return _openai(specification, in_flight, around)
+            return _openai(specification, in_flight, profile, around)
 
 
-def _openai(specification: Specification, in_flight: int, around: Surroundings) -> HttpProvider:
+def _openai(specification: Specification, in_flight: int, profile: Profile, around: Surroundings) -> HttpProvider:
     base = specification.base or OPENAI_BASE
     host = URL(base).host or ""
     key_env = OPENAI_KEY if specification.key_env is None else specification.key_env
@@ -129,7 +168,7 @@ def _openai(specification: Specification, in_flight: int, around: Surroundings) 
         model=specification.model,
         identity=identity,
         key_env=key_env,
-        dialect=dialect_of(host),
+        dialect=profile.dialect,
         body=specification.body,
         # OpenAI itself takes the new name for all of its chat models; most others know the old one only.
         limit_field="max_completion_tokens" if host == "api.openai.com" else "max_tokens",

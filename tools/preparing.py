@@ -26,6 +26,7 @@ from semprop.engine.training.specification import DEFAULT_ROLES, Specification
 from semprop.engine.training.telemetry import Price
 from semprop.providers.base import Usage
 from semprop.providers.layers import Stack
+from semprop.providers.limiter import Limiter
 from semprop.providers.specification import load as load_providers
 from semprop.providers.specification import resolve as resolve_provider
 from semprop.providers.stack import Surroundings, connect
@@ -148,9 +149,10 @@ def roles_of(given: Mapping[str, str], defaults: Mapping[str, str]) -> dict[str,
 
 
 def _connected(order: Order, roles: Mapping[str, str], around: Surroundings) -> dict[str, Stack]:
-    """One provider for each different specification, so that roles that share it share its bounds."""
+    """One provider for each different specification, and one limiter for all: roles of one account share its limits."""
     named = {} if order.providers is None else load_providers(order.providers)
     stacks: dict[str, Stack] = {}
+    limiter = Limiter(clock=around.clock, random=around.random)
     for role, text in roles.items():
         if text in stacks:
             continue
@@ -159,7 +161,7 @@ def _connected(order: Order, roles: Mapping[str, str], around: Surroundings) -> 
         bound = None if specification.kind == "embedded" or specification.in_flight is not None else order.in_flight
         if bound is not None and bound < 1:
             raise SpecificationError(f"--in-flight is {bound} for {role}: give 1 or more")
-        stacks[text] = connect(specification, named=named, in_flight=bound, surroundings=around)
+        stacks[text] = connect(specification, named=named, in_flight=bound, surroundings=around, limiter=limiter)
     return {role: stacks[text] for role, text in roles.items()}
 
 

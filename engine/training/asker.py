@@ -11,7 +11,7 @@ import inspect
 import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -26,11 +26,23 @@ from semprop.engine.training.events import Announcer, CallDone
 from semprop.engine.training.ledger import Ledger, is_usable
 from semprop.engine.training.specification import Specification
 from semprop.engine.training.telemetry import Telemetry
-from semprop.providers.base import Choices, Completion, Constraint, JsonSchema, Provider, Request, content_key
+from semprop.providers.base import (
+    Admission,
+    Choices,
+    Completion,
+    Constraint,
+    JsonSchema,
+    Provider,
+    Request,
+    content_key,
+)
 from semprop.providers.errors import ErrorClass, ItemError, StopError
 
 HOPELESS = 12
 """So many failures of one provider or function, and no success yet: the run stops instead of going on in vain."""
+
+PRIORITY = {"backward": 0, "update": 0, "gate": 1}
+LAST = 2
 
 
 @dataclass(slots=True)
@@ -48,6 +60,7 @@ class Asker:
         self._spec, self._ledger, self._telemetry, self._announce = spec, ledger, telemetry, announce
         self._admission = anyio.Semaphore(spec.in_flight, fast_acquire=True)
         self._threads = anyio.CapacityLimiter(spec.in_flight)
+        self._flow = spec.task if spec.run is None else str(spec.run)
         self._flights: dict[str, _Flight] = {}
         self._failed: Counter[str] = Counter()
         self._worked: Counter[str] = Counter()
@@ -128,7 +141,7 @@ class Asker:
         async with self._admission:  # In flight is what was sent and is not yet durable: a kill loses no more.
             self._telemetry.in_flight += 1
             try:
-                outcome = await _sent(provider, call.request)
+                outcome = await _sent(provider, replace(call.request, admission=self._admitted(position)))
                 with anyio.CancelScope(shield=True):  # It is paid for: even a cancelled run keeps it.
                     await self._ledger.settle(position, key, outcome)
             finally:
@@ -139,6 +152,10 @@ class Asker:
         self._report(position, outcome, usd)
         self._watch(provider.identity, outcome)
         return outcome
+
+    def _admitted(self, position: Position) -> Admission:
+        """How a request stands in a limiter's queue: what ends a step first, then the gate, then forward."""
+        return Admission(flow=self._flow, priority=PRIORITY.get(position.phase, LAST), node=position.node)
 
     def _report(self, position: Position, outcome: Completion | Failure, usd: float | None) -> None:
         failed = isinstance(outcome, Failure)

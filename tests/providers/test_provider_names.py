@@ -17,6 +17,7 @@ NAMES = [
     "ItemError",
     "JsonSchema",
     "LimitSeen",
+    "Limiter",
     "Message",
     "Part",
     "Prices",

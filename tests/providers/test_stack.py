@@ -146,5 +146,5 @@ async def test_a_meter_counts_tokens_dollars_and_what_has_no_price() -> None:
 
 def test_a_stack_shows_its_layers() -> None:
     assert repr(connect("openai:m", surroundings=NOTHING)) == (
-        "Stack(Meter → Retry → InFlight → HttpProvider, model='m')"
+        "Stack(Meter → Retry → Limits → HttpProvider, model='m')"
     )

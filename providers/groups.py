@@ -1,0 +1,220 @@
+"""A limit group: everything that shares one quota, its books, and what is out on it now.
+
+Takes costs and times; gives waits, and books what was granted. Pure but for its own state. What replies teach it
+stands in `semprop.providers.learning`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from semprop.providers.adaptive import LearnedRate, Slots, Trace
+from semprop.providers.limits import Account, Bin, Book, Cost, Dimension, open_account
+from semprop.providers.profiles import Profile, zone_of
+
+OUTAGE = 10
+"""Failures in a row, without a success, after which requests go out one at a time."""
+
+
+class Hold(NamedTuple):
+    """What one permit holds of one book. `own` is what the book counted just after it was taken."""
+
+    book: Book
+    bin: Bin
+    amount: float
+    own: float
+
+
+class Permit:
+    """Leave to send one request: what it reserved, and where. To be settled exactly once.
+
+    Attributes:
+        lane: the groups it was granted by.
+        cost: what was reserved.
+        order: of grants; a reply's headers know nothing of requests of a higher order.
+        granted: when, on the limiter's clock.
+    """
+
+    __slots__ = ("cost", "granted", "holds", "lane", "open", "order", "probe", "traced")
+
+    def __init__(self, lane: Lane, cost: Cost, order: int, granted: float) -> None:
+        self.lane = lane
+        self.cost = cost
+        self.order = order
+        self.granted = granted
+        self.holds: list[Hold] = []
+        self.traced: list[list[float]] = []
+        self.probe = False
+        self.open = True
+
+    def __repr__(self) -> str:
+        return f"Permit({self.order}, {self.lane.name}, {'open' if self.open else 'settled'})"
+
+
+class Lane(NamedTuple):
+    """The groups that a provider's requests draw on, all or nothing."""
+
+    name: str
+    groups: tuple[Group, ...]
+    profile: Profile
+
+
+class Group:
+    """One limit group.
+
+    Attributes:
+        books: by the name of their dimension.
+        given: limits that a user stated; an endpoint may lower them, never raise them.
+        trace: when requests were granted that were not refused.
+        slots: the bound on requests in flight, of which `in_flight` are out and `peak` were at most.
+        learned: the search for a rate that nobody told; None where limits are told or do not exist.
+        frozen: nothing is granted before this time.
+        episodes: throttles, those that belong together counted once; `episode` is when the last one began.
+        refusals: episodes without a success between them.
+        failures: in a row, of transport.
+        waiting: requests that have the group in their lane and stand in the queue.
+    """
+
+    def __init__(self, name: str, profile: Profile, slots: Slots, wall: Callable[[], float]) -> None:
+        self.name = name
+        self.profile = profile
+        self.slots = slots
+        self.books: dict[str, Book] = {}
+        self.given: dict[str, float] = {}
+        self.trace = Trace()
+        self.learned: LearnedRate | None = LearnedRate(self.trace)
+        self.frozen = -math.inf
+        self.in_flight = 0
+        self.peak = 0
+        self.episodes = 0
+        self.episode = -math.inf
+        self.refusals = 0
+        self.overloaded = 0.0
+        self.failures = 0
+        self.waiting = 0
+        self.opened: dict[str, int] = {}
+        self._wall = wall
+        self._drawn: list[tuple[Book, int]] = []
+        self._learned_account: Account | None = None
+
+    def __repr__(self) -> str:
+        return f"Group({self.name}, in_flight={self.in_flight}, waiting={self.waiting}, books={list(self.books)})"
+
+    def open_book(self, dimension: Dimension, limit: float, now: float, order: int, unit: float = 1.0) -> Book:
+        """Begin to count a dimension that became known after `order` grants, each of about `unit`."""
+        book = open_account(dimension, limit, self.profile.pace, now, wall=self._wall, zone=zone_of(self.profile))
+        if isinstance(book, Account):
+            book.seed(((at, count * unit) for at, count in self.trace), now)
+        self.books[dimension.name] = book
+        self.opened[dimension.name] = order
+        self._drawn.append((book, dimension.resource))
+        if dimension.resource == 0 and dimension.period < 86_400.0:
+            self.forget_learned()
+        return book
+
+    def forget_learned(self) -> None:
+        """Nothing is searched for any more: the limit is known."""
+        self.learned = None
+        if self._learned_account is not None:
+            self.books.pop(self._learned_account.dimension.name, None)
+            self._drawn = [entry for entry in self._drawn if entry[0] is not self._learned_account]
+            self._learned_account = None
+
+    def use_learned(self, now: float) -> None:
+        """Bring the learned limit into the books."""
+        learned = self.learned
+        if learned is None or learned.window is None:
+            return
+        account = self._learned_account
+        if account is None or account.dimension.period != learned.window:
+            kept = learned
+            self.forget_learned()
+            self.learned = kept
+            dimension = Dimension(f"requests/{learned.window:g} s (learned)", 0, learned.window)
+            account = Account(dimension, learned.limit, self.profile.pace, now)
+            account.told = False
+            account.level = 0.0
+            account.seed(self.trace, now)
+            self._learned_account = account
+            self.books[dimension.name] = account
+            self._drawn.append((account, 0))
+        else:
+            account.change_limit(learned.limit)
+
+    def eta(self, cost: Cost, now: float) -> float:
+        """Seconds until this cost may be granted; infinite until something comes back."""
+        if self.in_flight >= int(self.slots.limit) or (self.failures >= OUTAGE and self.in_flight):
+            return math.inf
+        wait = self.frozen - now
+        if wait < 0.0:
+            wait = 0.0
+        if self.learned is not None and self.learned.shut_at is not None:
+            wait = max(wait, self.learned.eta(now))
+        for book, resource in self._drawn:
+            amount = cost[resource]
+            if amount:
+                seconds = book.eta(amount, now)
+                if seconds > wait:
+                    wait = seconds
+        return wait
+
+    def too_large(self, cost: Cost) -> tuple[Book, float] | None:
+        """The book whose whole limit is smaller than this cost, and the amount."""
+        for book, resource in self._drawn:
+            if cost[resource] > book.limit and book.told:
+                return book, cost[resource]
+        return None
+
+    def take(self, cost: Cost, now: float, permit: Permit) -> None:
+        """Book a grant."""
+        self.in_flight += 1
+        if self.in_flight > self.peak:
+            self.peak = self.in_flight
+        holds = permit.holds
+        for book, resource in self._drawn:
+            amount = cost[resource]
+            # Also what costs nothing is booked: its reply tells of this book.
+            taken = book.take(amount, now)
+            holds.append(Hold(book, taken, amount, book.own))
+        permit.traced.append(self.trace.add(now))
+        if self.learned is not None and self.learned.shut_at is not None:
+            self.learned.probing = permit.probe = True
+
+    def size(self, cost: Cost) -> float:
+        """Seconds of quota that a cost is, by the dimension that it takes most of; one where nothing is limited."""
+        size = 0.0
+        for book, resource in self._drawn:
+            share = cost[resource] * book.dimension.period / book.limit if book.limit else 0.0
+            if share > size:
+                size = share
+        return size
+
+    def statistics(self, now: float) -> Mapping[str, object]:
+        """Why it does not run: limits, levels, waits."""
+        return {
+            "in_flight": self.in_flight,
+            "in_flight_limit": int(self.slots.limit),
+            "waiting": self.waiting,
+            "frozen_seconds": round(max(0.0, self.frozen - now), 3),
+            "throttle_episodes": self.episodes,
+            "cut_episodes": self.slots.episodes,
+            "failures_in_a_row": self.failures,
+            "searching": None if self.learned is None else self.learned.statistics(),
+            "dimensions": {name: self._shown(book, now) for name, book in self.books.items()},
+        }
+
+    def _shown(self, book: Book, now: float) -> Mapping[str, object]:
+        shown: dict[str, object] = {
+            "limit": round(book.limit, 2),
+            "source": "learned" if not book.told else "given" if book.dimension.name in self.given else "told",
+            "used": round(book.used(now), 2),
+            "eta_seconds": round(book.eta(min(1.0, book.limit), now), 3),
+            "frozen_seconds": round(max(0.0, book.frozen - now), 3),
+        }
+        if isinstance(book, Account):
+            shown["level"] = round(book.level, 2)
+            shown["others"] = round(book.others(now), 2)
+            shown["share"] = round(book.factor * book.gauge, 3)
+        return shown

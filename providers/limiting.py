@@ -1,0 +1,78 @@
+"""The layer that holds requests back: between the retries and the endpoint.
+
+Takes a limiter and the terms of a provider; gives each attempt a permit, and the limiter every outcome. A permit is
+settled exactly once, whatever happens: by usage, by the error, or as abandoned on cancellation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from semprop.providers.base import Completion, Request
+from semprop.providers.errors import ProviderError
+from semprop.providers.estimates import Estimator
+from semprop.providers.layers import Send
+from semprop.providers.limiter import Limiter, Terms
+from semprop.providers.limits import Cost
+from semprop.providers.profiles import cost_of, settled
+
+
+class Limits:
+    """The layer: every attempt waits for its turn, and its outcome is booked."""
+
+    def __init__(self, limiter: Limiter, terms: Terms) -> None:
+        """
+        Args:
+            limiter: may be shared with other providers.
+            terms: what these requests are bound by.
+        """
+        self._limiter = limiter
+        self._terms = terms
+        self._lane = limiter.lane(terms)
+        self._estimator = Estimator()
+
+    def __repr__(self) -> str:
+        return f"Limits({self._lane.name}, {self._limiter!r})"
+
+    def around(self, send: Send) -> Send:
+        """`send`, each time after a permit."""
+        limiter, lane = self._limiter, self._lane
+
+        async def complete(request: Request) -> Completion:
+            cost = self.cost(request)
+            permit = await limiter.acquire(lane, cost, request.admission)
+            try:
+                completion = await send(request)
+            except ProviderError as error:
+                limiter.failed(permit, error)
+                raise
+            except BaseException:
+                limiter.abandon(permit)
+                raise
+            self._estimator.observe(request, completion.usage)
+            final = settled(lane.profile, cost, completion.usage, request.sampling.max_tokens)
+            limiter.settle(permit, final, completion.limits)
+            return completion
+
+        return complete
+
+    def cost(self, request: Request) -> Cost:
+        """What a request is taken to cost before it is sent."""
+        return cost_of(
+            self._lane.profile,
+            self._estimator.input_tokens(request),
+            self._estimator.output_tokens(request),
+            request.sampling.max_tokens,
+        )
+
+    def statistics(self) -> Mapping[str, object]:
+        """Bounds, who is in flight and who waits; `limits` says of every group and dimension why it does not run."""
+        group = self._lane.groups[0]
+        return {
+            "in_flight_limit": int(group.slots.limit),
+            "in_flight": group.in_flight,
+            "in_flight_peak": group.peak,
+            "waiting": group.waiting,
+            "limits": self._limiter.statistics(),
+            "tokens_estimated": self._estimator.statistics(),
+        }

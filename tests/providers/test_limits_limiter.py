@@ -1,0 +1,426 @@
+"""The queue in front of an endpoint: permits, fairness, waits, cancellation."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from random import Random
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from semprop.providers.base import Admission, LimitSeen, Message, Request
+from semprop.providers.errors import ErrorClass, ItemError, ProviderError, ProviderFailure, StopError, classified
+from semprop.providers.groups import Lane, Permit
+from semprop.providers.layers import Stack
+from semprop.providers.limiter import Limiter, Terms
+from semprop.providers.limiting import Limits
+from semprop.providers.limits import Cost
+from semprop.providers.retry import Retry, RetryPolicy
+from semprop.providers.scripted import Scripted, VirtualClock
+
+REQUEST = Request((Message.of("user", "hello"),))
+
+
+def limiter_on(clock: VirtualClock, **settings: float) -> Limiter:
+    return Limiter(clock=clock, wall=clock.now, random=Random(0), **settings)  # type: ignore[arg-type]
+
+
+def rate(**amounts: float) -> tuple[tuple[str, float], ...]:
+    return tuple((f"{name}/minute", amount) for name, amount in amounts.items())
+
+
+async def turns(count: int = 5) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def test_what_fits_is_granted_without_a_turn_of_the_loop() -> None:
+    limiter = limiter_on(VirtualClock())
+    lane = limiter.lane(Terms("a", "m", rate(requests=60), in_flight=2))
+    with pytest.raises(StopIteration) as granted:
+        limiter.acquire(lane).send(None)
+    assert isinstance(granted.value.value, Permit)
+
+
+async def test_all_dimensions_are_reserved_or_none() -> None:
+    clock = VirtualClock()
+    limiter = limiter_on(clock)
+    lane = limiter.lane(Terms("a", "m", rate(requests=600, tokens=600), in_flight=9))
+    limiter.give_back(await limiter.acquire(lane, Cost(1, 500)))
+    await limiter.acquire(lane, Cost(1, 500))
+    waiting = asyncio.ensure_future(limiter.acquire(lane, Cost(1, 500)))
+    await turns()
+    group = lane.groups[0]
+    assert group.books["requests/minute"].used(clock.now()) == 1.0
+    await waiting
+    assert clock.now() == pytest.approx(60.6)
+
+
+async def test_a_permit_is_settled_once() -> None:
+    limiter = limiter_on(VirtualClock())
+    permit = await limiter.acquire(limiter.lane(Terms("a", "m", in_flight=1)))
+    limiter.settle(permit, Cost())
+    for again in (lambda: limiter.settle(permit, Cost()), lambda: limiter.abandon(permit)):
+        with pytest.raises(RuntimeError, match="settled before"):
+            again()
+    assert limiter.permits == 0
+
+
+async def test_a_request_larger_than_a_limit_fails_at_once_and_says_why() -> None:
+    limiter = limiter_on(VirtualClock())
+    lane = limiter.lane(Terms("a", "m", rate(tokens=1000), in_flight=9))
+    with pytest.raises(ItemError, match="larger than the whole limit of 1000 tokens/minute") as caught:
+        await limiter.acquire(lane, Cost(1, 1001))
+    assert (caught.value.error_class, caught.value.attempts) == (ErrorClass.TOO_LARGE_FOR_QUOTA, 0)
+    assert (limiter.waiting, limiter.permits) == (0, 0)
+
+
+async def test_one_that_waits_fails_when_the_limit_is_lowered_below_it() -> None:
+    limiter = limiter_on(VirtualClock())
+    lane = limiter.lane(Terms("a", "m", rate(tokens=1000), in_flight=9))
+    permit = await limiter.acquire(lane, Cost(1, 900))
+    waiting = asyncio.ensure_future(limiter.acquire(lane, Cost(1, 900)))
+    await turns()
+    limiter.settle(permit, Cost(1, 900), (LimitSeen("tokens/minute", 500.0, 0.0),))
+    with pytest.raises(ItemError, match="limit of 500"):
+        await waiting
+
+
+async def test_small_requests_do_not_pass_a_large_one_at_the_head() -> None:
+    clock = VirtualClock()
+    limiter = limiter_on(clock)
+    lane = limiter.lane(Terms("a", "m", rate(tokens=1000), in_flight=50))
+    order: list[float] = []
+
+    async def use(size: float) -> None:
+        limiter.settle(await limiter.acquire(lane, Cost(1, size)), Cost(1, size))
+        order.append(size)
+
+    await asyncio.gather(*(use(size) for size in (500.0, 900.0, 10.0, 11.0, 12.0)))
+    assert order == [500.0, 900.0, 10.0, 11.0, 12.0]
+
+
+async def test_a_large_request_among_twenty_greedy_callers_proceeds() -> None:
+    clock = VirtualClock()
+    limiter = limiter_on(clock)
+    lane = limiter.lane(Terms("a", "m", rate(tokens=60_000), in_flight=50))
+
+    async def greedy(flow: str) -> None:
+        while True:
+            permit = await limiter.acquire(lane, Cost(1, 20), Admission(flow=flow))
+            limiter.settle(permit, Cost(1, 20))
+
+    crowd = [asyncio.ensure_future(greedy(str(number))) for number in range(20)]
+    await clock.sleep(5.0)
+    began = clock.now()
+    await limiter.acquire(lane, Cost(1, 900), Admission(flow="large"))
+    # Its own share of the quota is 900 of 1,000 tokens a second.
+    assert clock.now() - began < 3 * 0.93
+    for task in crowd:
+        task.cancel()
+    await asyncio.gather(*crowd, return_exceptions=True)
+
+
+async def test_flows_of_weight_three_and_one_get_three_and_one() -> None:
+    clock = VirtualClock()
+    limiter = limiter_on(clock)
+    lane = limiter.lane(Terms("a", "m", rate(requests=600), in_flight=50))
+    granted: Counter[str] = Counter()
+
+    async def use(flow: str, weight: float) -> None:
+        while True:
+            permit = await limiter.acquire(lane, Cost(), Admission(flow=flow, weight=weight))
+            granted[flow] += 1
+            limiter.settle(permit, Cost())
+
+    crowd = [asyncio.ensure_future(use("heavy", 3.0)) for _ in range(8)]
+    crowd += [asyncio.ensure_future(use("light", 1.0)) for _ in range(8)]
+    await clock.sleep(60.0)
+    for task in crowd:
+        task.cancel()
+    await asyncio.gather(*crowd, return_exceptions=True)
+    assert 2.8 <= granted["heavy"] / granted["light"] <= 3.2
+
+
+async def test_no_permit_is_lost_in_four_thousand_cancellations() -> None:
+    clock = VirtualClock()
+    limiter = limiter_on(clock)
+    lane = limiter.lane(Terms("a", "m", rate(requests=6000, tokens=600_000), in_flight=20))
+    random = Random(1)
+
+    async def use(number: int) -> None:
+        cost = Cost(1, float(random.randrange(1, 300)))
+        permit = await limiter.acquire(lane, cost, Admission(flow=str(number % 5), priority=number % 3))
+        try:
+            await clock.sleep(random.random())
+        except asyncio.CancelledError:
+            limiter.abandon(permit)
+            raise
+        limiter.settle(permit, cost)
+
+    tasks = [asyncio.ensure_future(use(number)) for number in range(5000)]
+    for _ in range(4000):
+        tasks[random.randrange(len(tasks))].cancel()
+        if random.random() < 0.05:
+            await clock.sleep(0.02 * random.random())
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    group = lane.groups[0]
+    assert (limiter.permits, limiter.waiting, group.in_flight, group.waiting) == (0, 0, 0, 0)
+    assert await limiter.acquire(lane, Cost())
+
+
+async def test_a_grant_that_its_task_is_cancelled_before_using_is_given_back_whole() -> None:
+    clock = VirtualClock()
+    limiter = limiter_on(clock)
+    lane = limiter.lane(Terms("a", "m", rate(tokens=1000), in_flight=1))
+    permit = await limiter.acquire(lane, Cost(1, 100))
+    waiting = asyncio.ensure_future(limiter.acquire(lane, Cost(1, 5)))
+    await turns()
+    await clock.sleep(30.0)
+    limiter.settle(permit, Cost(1, 100))
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    assert (limiter.permits, lane.groups[0].in_flight) == (0, 0)
+    assert lane.groups[0].books["tokens/minute"].used(clock.now()) == 100.0
+
+
+async def test_a_deadline_that_cannot_be_met_fails_at_once_and_one_that_passes_when_it_does() -> None:
+    clock = VirtualClock()
+    limiter = limiter_on(clock)
+    lane = limiter.lane(Terms("a", "m", rate(requests=1), in_flight=1))
+    await limiter.acquire(lane)
+    with pytest.raises(ProviderFailure, match="deadline"):
+        await limiter.acquire(lane, Cost(), Admission(deadline=10.0))
+    assert clock.now() == 10.0
+    free = limiter.lane(Terms("b", "m", rate(requests=1), in_flight=5))
+    await limiter.acquire(free)
+    with pytest.raises(ProviderFailure, match="its turn would come in"):
+        await limiter.acquire(free, Cost(), Admission(deadline=20.0))
+    assert clock.now() == 10.0
+
+
+async def test_a_daily_limit_that_is_used_up_fails_with_the_time_of_its_reset() -> None:
+    clock = VirtualClock()
+    limiter = limiter_on(clock)
+    lane = limiter.lane(Terms("a", "m", (("requests/day", 1.0),), in_flight=5))
+    await limiter.acquire(lane)
+    with pytest.raises(ProviderFailure, match=r"requests/day \(limit 1\) is used up for another") as caught:
+        await limiter.acquire(lane)
+    assert caught.value.error_class is ErrorClass.DAILY
+    assert caught.value.retry_after == pytest.approx(86_400.0)
+
+
+async def test_groups_that_share_an_account_share_its_limits_and_nothing_else() -> None:
+    clock = VirtualClock()
+    limiter = limiter_on(clock)
+    terms = {"account_limits": rate(requests=2), "in_flight": 5}
+    one = limiter.lane(Terms("a", "m", **terms))  # type: ignore[arg-type]
+    two = limiter.lane(Terms("a", "n", rate(tokens=10), **terms))  # type: ignore[arg-type]
+    other = limiter.lane(Terms("b", "n", in_flight=5))
+    await limiter.acquire(one)
+    waiting = asyncio.ensure_future(limiter.acquire(two))
+    await turns()
+    assert not waiting.done()
+    await limiter.acquire(other)
+    assert clock.now() == 0.0
+    await waiting
+    assert clock.now() > 29.0
+
+
+async def test_what_waits_for_one_group_does_not_hold_up_another() -> None:
+    limiter = limiter_on(VirtualClock())
+    full = limiter.lane(Terms("a", "m", in_flight=1))
+    free = limiter.lane(Terms("a", "n", in_flight=1))
+    await limiter.acquire(full)
+    waiting = asyncio.ensure_future(limiter.acquire(full))
+    await turns()
+    await limiter.acquire(free)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+
+
+async def test_the_statistics_say_why_nothing_runs() -> None:
+    clock = VirtualClock()
+    limiter = limiter_on(clock)
+    lane = limiter.lane(Terms("a", "m", rate(tokens=1000), in_flight=9))
+    await limiter.acquire(lane, Cost(1, 900))
+    waiting = asyncio.ensure_future(limiter.acquire(lane, Cost(1, 200), Admission(flow="run 7")))
+    await turns()
+    shown = limiter.statistics()["a/m"]
+    assert isinstance(shown, dict)
+    assert shown["next"]["waits_for"] == "tokens/minute (limit 1000) is used up"
+    assert shown["next"]["flow"] == "run 7"
+    assert 50 < shown["next"]["eta_seconds"] < 61
+    assert shown["dimensions"]["tokens/minute"]["source"] == "given"
+    assert (shown["waiting"], shown["in_flight"]) == (1, 1)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+
+
+@pytest.mark.parametrize("limits", [(("dollars/minute", 1.0),), (("requests/minute", 0.0),)])
+def test_limits_that_mean_nothing_are_refused(limits: tuple[tuple[str, float], ...]) -> None:
+    with pytest.raises(StopError, match="limit"):
+        Limiter().lane(Terms("a", "m", limits))
+
+
+def test_a_limiter_serves_one_loop_after_another() -> None:
+    clock = VirtualClock()
+    limiter = limiter_on(clock)
+    lane = limiter.lane(Terms("a", "m", rate(requests=60), in_flight=1))
+
+    async def crowd() -> None:
+        async def use() -> None:
+            limiter.settle(await limiter.acquire(lane), Cost())
+
+        await asyncio.gather(*(use() for _ in range(3)))
+
+    for _ in range(2):
+        asyncio.run(crowd())
+    assert limiter.permits == 0
+
+
+def throttle(**details: object) -> ProviderError:
+    return classified("429", ErrorClass.RATE, status=429, **details)
+
+
+async def test_a_throttled_request_waits_in_its_old_place_and_holds_no_slot() -> None:
+    clock = VirtualClock()
+    order: list[tuple[str, float]] = []
+
+    def answer(request: Request) -> str | Exception:
+        text = request.messages[0].text
+        order.append((text, round(clock.now())))
+        return throttle(retry_after=30.0) if len(order) == 1 else text
+
+    endpoint = Scripted(answer, latency=1.0, clock=clock)
+    limiter = limiter_on(clock)
+    limits = Limits(limiter, Terms("a", "m", in_flight=1))
+    stack = Stack(endpoint, (Retry(RetryPolicy(), clock, Random(0), lambda error: True), limits))
+    asked = [stack.complete(Request((Message.of("user", text),))) for text in ("first", "second", "third")]
+    tasks = [asyncio.ensure_future(one) for one in asked]
+    await clock.sleep(15.0)
+    assert stack.statistics()["in_flight"] == 0
+    await asyncio.gather(*tasks)
+    assert [text for text, _ in order] == ["first", "first", "second", "third"]
+    assert order[1][1] >= 31
+
+
+async def test_every_way_out_settles_the_permit() -> None:
+    clock = VirtualClock()
+    errors = [classified("no", error_class) for error_class in ErrorClass]
+    endpoint = Scripted([*errors, RuntimeError("bug"), "fine"], clock=clock)
+    limiter = limiter_on(clock)
+    stack = Stack(endpoint, (Limits(limiter, Terms("a", "m", in_flight=3)),))
+    for error in errors:
+        with pytest.raises(ProviderError):
+            await stack.complete(REQUEST)
+        assert limiter.permits == 0, error.error_class
+    with pytest.raises(RuntimeError):
+        await stack.complete(REQUEST)
+    assert (await stack.complete(REQUEST)).text == "fine"
+    assert (limiter.permits, stack.statistics()["in_flight"]) == (0, 0)
+
+
+class Machine(RuleBasedStateMachine):
+    """Requests of any size come, are granted, answered, refused and cancelled, in any order, in virtual time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.clock = VirtualClock()
+        self.limiter = limiter_on(self.clock)
+        self.lane: Lane = self.limiter.lane(Terms("a", "m", rate(requests=30, tokens=1000), in_flight=4))
+        self.tasks: list[asyncio.Task[Permit]] = []
+        self.out: list[Permit] = []
+        self.counted: dict[int, tuple[float, float]] = {}
+
+    def run(self, seconds: float, first: Callable[[], None] = lambda: None) -> None:
+        self.loop.run_until_complete(self._run(seconds, first))
+
+    async def _run(self, seconds: float, first: Callable[[], None]) -> None:
+        first()
+        await turns()
+        if seconds:
+            await self.clock.sleep(seconds)
+            await turns()
+        for task in [task for task in self.tasks if task.done()]:
+            self.tasks.remove(task)
+            if not task.cancelled() and task.exception() is None:
+                self.out.append(task.result())
+                self.counted[task.result().order] = (task.result().granted, task.result().cost.tokens)
+
+    @rule(size=st.floats(0, 1000), flow=st.sampled_from("ab"), priority=st.integers(0, 2))
+    def ask(self, size: float, flow: str, priority: int) -> None:
+        request = self.limiter.acquire(self.lane, Cost(1, size), Admission(flow=flow, priority=priority))
+        self.tasks.append(self.loop.create_task(request))
+        self.run(0)
+
+    @rule(seconds=st.floats(0.001, 30))
+    def pass_time(self, seconds: float) -> None:
+        self.run(seconds)
+
+    @precondition(lambda self: self.out)
+    @rule(data=st.data())
+    def answer(self, data: st.DataObject) -> None:
+        permit = self.out.pop(data.draw(st.integers(0, len(self.out) - 1)))
+        seen = (LimitSeen("tokens/minute", 1000.0, 1000.0),)
+        self.run(0, lambda: self.limiter.settle(permit, permit.cost, seen))
+
+    @precondition(lambda self: self.out)
+    @rule(data=st.data(), wait=st.none() | st.floats(0, 5), error=st.sampled_from(ErrorClass))
+    def refuse(self, data: st.DataObject, wait: float | None, error: ErrorClass) -> None:
+        permit = self.out.pop(data.draw(st.integers(0, len(self.out) - 1)))
+        failure = classified("no", error, retry_after=wait)
+        self.run(0, lambda: self.limiter.failed(permit, failure))
+        if error in (ErrorClass.RATE, ErrorClass.DAILY, ErrorClass.OVERLOAD, ErrorClass.TOO_LARGE_FOR_QUOTA):
+            # What was refused is free again.
+            del self.counted[permit.order]
+
+    @precondition(lambda self: self.tasks)
+    @rule(data=st.data())
+    def cancel(self, data: st.DataObject) -> None:
+        self.tasks[data.draw(st.integers(0, len(self.tasks) - 1))].cancel()
+        self.run(0)
+
+    @invariant()
+    def permits_are_conserved(self) -> None:
+        group = self.lane.groups[0]
+        assert self.limiter.permits == group.in_flight == len(self.out) <= 4
+        assert self.limiter.waiting == group.waiting == len(self.tasks)
+
+    @invariant()
+    def no_window_is_exceeded(self) -> None:
+        for end, _ in self.counted.values():
+            within = [size for at, size in self.counted.values() if end - 60.0 < at <= end]
+            assert sum(within) <= 1000.0 + 1e-6
+            assert len(within) <= 30
+
+    def teardown(self) -> None:
+        try:
+            for _ in range(400):
+                if not self.tasks and not self.out:
+                    break
+                out, self.out = self.out, []
+                self.run(60.0, partial(self.settle_all, out))
+            assert not self.tasks, "somebody starved"
+            assert (self.limiter.permits, self.limiter.waiting, self.lane.groups[0].in_flight) == (0, 0, 0)
+        finally:
+            for task in self.tasks:
+                task.cancel()
+            self.run(0)
+            self.loop.close()
+
+    def settle_all(self, permits: list[Permit]) -> None:
+        for permit in permits:
+            self.limiter.settle(permit, permit.cost)
+
+
+TestMachine = Machine.TestCase
+TestMachine.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
