@@ -256,6 +256,11 @@ def _check_call(node: Function) -> None:
         ) from error
 
 
+def is_greedy(graph: Graph) -> bool:
+    """Whether no model node draws at random, so that measuring again would measure the same."""
+    return all(node.sampling.is_greedy and "temperature" not in node.numbers for node in model_nodes(graph))
+
+
 def model_nodes(graph: Graph) -> tuple[Model, ...]:
     """The nodes that call a model, in topological order."""
     return tuple(node for node in graph.nodes if isinstance(node, Model))

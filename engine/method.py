@@ -106,7 +106,8 @@ class UpdateContext:
 
     `collected` holds only parameters whose evidence asks for a change; `scored` are all examples that this step
     selected from, in order; `solved` those that must not break; `rejected` are earlier texts by parameter (empty
-    unless the specification keeps a memory); `is_copy` tells whether a text repeats a training example.
+    unless the specification keeps a memory); `tried` are ids of candidates that lost against these very parameters;
+    `is_copy` tells whether a text repeats a training example.
     """
 
     graph: Graph
@@ -120,6 +121,7 @@ class UpdateContext:
     style: ReplyStyle
     is_copy: CopyTest
     rejected: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+    tried: tuple[str, ...] = ()
 
 
 class CopyTest(Protocol):

@@ -97,7 +97,7 @@ class Model:
         demonstrations: a demonstrations parameter, shown as chat turns before the question.
         numbers: sampling field → number parameter (`temperature`, `top_p`).
         role: which provider answers: a key of the specification's providers.
-        choices: if given, decoding is constrained to these texts.
+        choices: if given, decoding is constrained to these texts, and the reply is the value as it is.
     """
 
     name: str
@@ -119,6 +119,11 @@ class Model:
     @property
     def kind(self) -> Kind:
         return Kind.TEXT
+
+    @property
+    def is_tagged(self) -> bool:
+        """Whether the value stands between tags; never so where decoding leaves no room for them."""
+        return self.reply is ReplyFormat.TAGGED and not self.choices
 
     @property
     def slots(self) -> tuple[Slot, ...]:

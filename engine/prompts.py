@@ -1,4 +1,4 @@
-"""Every prompt of the engine: named constants and pure functions that render them. Asks nothing.
+"""The prompts of forward, backward and update: named constants and pure functions that render them. Asks nothing.
 
 Values are data. They stand inside fences (`<input name="…">` … `</input>`) whose tag is chosen so that it occurs in
 none of them, so no value can end its own slot or open another. Lengths are bounded in UTF-8 bytes, never in tokens
@@ -7,16 +7,16 @@ none of them, so no value can end its own slot or open another. Lengths are boun
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from semprop.engine.fences import Fence, bounded, fence_suffix
 from semprop.engine.gradients import Evidence, Gradient, Message
-from semprop.engine.nodes import Model, Placement, Purpose, ReplyFormat
+from semprop.engine.nodes import Model, Placement, Purpose
 from semprop.engine.outcomes import FailureKind
 from semprop.engine.parameters import Demonstrations, Number
-from semprop.engine.replies import ReplyStyle, advice_schema, judgement_schema, proposals_schema
+from semprop.engine.replies import ReplyStyle, advice_schema, proposals_schema
 from semprop.engine.tape import Record, SlotValue, shown
 from semprop.providers.base import Choices, Completion, Request, Sampling
 from semprop.providers.base import Message as Turn
@@ -57,11 +57,6 @@ UPDATE_SYSTEM = (
     "and do not mention cases or feedback: the step will see neither."
 )
 
-JUDGE_SYSTEM = (
-    "You grade an answer. Judge only by the criteria. Say briefly what is wrong or missing, if anything, then give a "
-    "whole number from 0 (worthless) to 10 (fully meets the criteria)."
-)
-
 REPAIR = "That reply could not be read: {complaint} Reply again, complete, in exactly the form that was asked for."
 
 REPAIR_BYTES = 16_000
@@ -69,6 +64,9 @@ REPAIR_BYTES = 16_000
 
 LEAST_CASE_BYTES = 400
 """A worked case with less room than this says nothing: fewer are shown instead, and the rest are counted."""
+
+LEAST_INPUT_BYTES = 100
+"""The same for one input of a worked case."""
 
 MOST_PLACES = 12
 """Of the places where an instruction is used, an update names so many and counts the rest."""
@@ -116,7 +114,7 @@ def forward_request(node: Model, slots: Sequence[SlotValue], example: str, draw:
                 changes[slot.name] = value
             case _:
                 inputs.append((slot.name, shown(slot.value)))
-    if node.reply is ReplyFormat.TAGGED:
+    if node.is_tagged:
         instruction = f"{instruction}\n\n{FORWARD_TAGGED}" if instruction else FORWARD_TAGGED
     turns: list[Turn] = []
     if node.placement is Placement.SYSTEM and instruction:
@@ -125,7 +123,7 @@ def forward_request(node: Model, slots: Sequence[SlotValue], example: str, draw:
     for turn in demonstrations.turns:
         if (turn.origin != example or not example) and turn.inputs != tuple(inputs):
             turns.append(Turn.of("user", before + inputs_block(turn.inputs)))
-            shown_output = f"<answer>{turn.output}</answer>" if node.reply is ReplyFormat.TAGGED else turn.output
+            shown_output = f"<answer>{turn.output}</answer>" if node.is_tagged else turn.output
             turns.append(Turn.of("assistant", shown_output))
     turns.append(Turn.of("user", (before + inputs_block(inputs)).strip()))
     request = Request(tuple(turns), node.sampling, Choices(node.choices) if node.choices else None, draw)
@@ -254,8 +252,9 @@ def _advice_format(asked: Sequence[str], style: ReplyStyle) -> str:
     names = ", ".join(asked)
     if style is ReplyStyle.JSON:
         return (
-            f"You are asked about: {names}.\nReply with one JSON object that has one key for each of them; its value "
-            'is {"verdict": "keep" or "change", "advice": "how it should be different, or empty for keep"}.'
+            f'You are asked about: {names}.\nReply with one JSON object: the key "reasoning" (brief), then one key for '
+            'each of them, whose value is {"verdict": "keep" or "change", "advice": "how it should be different, or '
+            'empty for keep"}.'
         )
     lines = "\n".join(f'<advice slot="{name}" verdict="keep or change">…</advice>' for name in asked)
     return (
@@ -310,8 +309,9 @@ def update_request(view: UpdateView, style: ReplyStyle, sampling: Sampling) -> R
     for number, case in enumerate(cases, 1):
         body = "\n".join(fence.block(tag, text, **({"name": name} if name else {})) for tag, name, text in case)
         parts.append(fence.block("case", body, number=str(number)))
-    if view.left_out:
-        parts.append(f"({view.left_out} more cases are not shown.)")
+    left_out = view.left_out + len(view.gradients) + len(view.solved) - len(cases)
+    if left_out:
+        parts.append(f"({left_out} more cases are not shown.)")
     if view.rejected:
         parts.append("Tried before, and no better:\n" + "\n".join(fence.block("instruction", t) for t in view.rejected))
     if view.twin:
@@ -327,9 +327,10 @@ def update_request(view: UpdateView, style: ReplyStyle, sampling: Sampling) -> R
 
 def _cases(view: UpdateView) -> list[list[tuple[str, str, str]]]:
     """Each case as (tag, name, text) blocks, every case with the same share of the byte bound."""
-    share = view.cases_bytes // max(len(view.gradients) + len(view.solved), 1)
+    gradients, solved = _shown_cases(view)
+    share = view.cases_bytes // max(len(gradients) + len(solved), 1)
     cases = []
-    for gradient in view.gradients:
+    for gradient in gradients:
         blocks: list[tuple[str, str, str]] = []
         pieces = [message.content for message in gradient.changes]
         most = max(1, share // LEAST_CASE_BYTES)
@@ -342,13 +343,23 @@ def _cases(view: UpdateView) -> list[list[tuple[str, str, str]]]:
         if len(pieces) > most:
             blocks.append(("feedback", "", f"({len(pieces) - most} more of this case are not shown.)"))
         cases.append(blocks)
-    return cases + [_worked(case, share) for case in view.solved]
+    return cases + [_worked(case, share) for case in solved]
+
+
+def _shown_cases(view: UpdateView) -> tuple[tuple[Gradient, ...], tuple[Evidence, ...]]:
+    """The cases that have room to say something: wrong ones first, solved ones no more than these."""
+    room = max(1, view.cases_bytes // LEAST_CASE_BYTES)
+    gradients = view.gradients[:room]
+    return gradients, view.solved[: min(max(1, len(gradients)), max(0, room - len(gradients)))]
 
 
 def _worked(case: Evidence, limit: int) -> list[tuple[str, str, str]]:
-    each = limit // (len(case.inputs) + 2)
+    shown_inputs = case.inputs[: max(1, limit // LEAST_INPUT_BYTES)]
+    each = limit // (len(shown_inputs) + 2)
     words = SOLVED_WORDS if case.gradient is None else gradient_words(case.gradient, each)
-    inputs = [("input", name, bounded(text, each)) for name, text in case.inputs]
+    inputs = [("input", name, bounded(text, each)) for name, text in shown_inputs]
+    if len(case.inputs) > len(shown_inputs):
+        inputs.append(("input", "others", f"({len(case.inputs) - len(shown_inputs)} more inputs are not shown.)"))
     return [*inputs, ("output", "", bounded(case.output, each)), ("feedback", "", words)]
 
 
@@ -365,24 +376,3 @@ def _proposals_format(view: UpdateView, style: ReplyStyle) -> str:
         return f'{what}\nReply with one JSON object with the keys "reasoning" (brief), {keys}; all values are text.'
     lines = "\n".join(f'<proposal number="{number}">…</proposal>' for number in range(1, view.wanted + 1))
     return f"{what}\nReason briefly, then end with:\n{lines}"
-
-
-# Judge ---------------------------------------------------------------------------------------------------------------
-
-
-def judge_request(
-    criteria: str, inputs: Mapping[str, str], expected: str | None, answer: str, style: ReplyStyle, sampling: Sampling
-) -> Request:
-    """Ask a model to grade an answer by criteria, with the reference answer if there is one."""
-    fence = Fence(fence_suffix([criteria, *inputs.values(), expected or "", answer]))
-    parts = [fence.block("criteria", criteria)]
-    parts += [fence.block("input", text, name=name) for name, text in inputs.items()]
-    if expected is not None:
-        parts.append(fence.block("expected", expected))
-    parts.append(fence.block("output", answer))
-    if style is ReplyStyle.JSON:
-        parts.append('Reply with one JSON object: {"feedback": "what is wrong or missing", "score": 0 to 10}.')
-    else:
-        parts.append("Reply with <feedback>what is wrong or missing</feedback><score>0 to 10</score>.")
-    schema = judgement_schema() if style is ReplyStyle.JSON else None
-    return Request((Turn.of("system", JUDGE_SYSTEM), Turn.of("user", "\n\n".join(parts))), sampling, schema)

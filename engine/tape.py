@@ -78,8 +78,14 @@ class Tape:
         return None if record is None or isinstance(record.value, Failure) else record.value
 
     def active(self, trainable: Iterable[str]) -> frozenset[str]:
-        """The variables that are trainable or have a trainable ancestor on this tape."""
-        edges = ((record.name, [slot.source for slot in record.slots]) for record in self.records)
+        """The variables that are trainable or have a trainable ancestor on this tape.
+
+        A number that steers a model's sampling is probed, not described: it makes nothing after it active.
+        """
+        edges = (
+            (record.name, [slot.source for slot in record.slots if slot.purpose is not Purpose.SAMPLING])
+            for record in self.records
+        )
         return active_variables(edges, trainable)
 
 
@@ -95,4 +101,6 @@ def shown(value: Value | Failure) -> str:
         case float():
             return f"{value:.12g}"
         case _:
-            return str(value)
+            text = str(value)
+            # The default text holds an address, which differs between sittings.
+            return f"<{type(value).__name__}>" if text == object.__repr__(value) else text

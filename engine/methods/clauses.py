@@ -14,7 +14,7 @@ from itertools import chain, product, zip_longest
 
 from semprop.engine.example import draw
 from semprop.engine.gates import Gate, StrictGate
-from semprop.engine.gradients import Message, Provenance, change, lost
+from semprop.engine.gradients import Message, Provenance, Stance, change, keep, lost
 from semprop.engine.method import BackwardRule, Edit, Local, Method, Proposals, Selection, UpdateContext, candidate
 from semprop.engine.methods.demonstrations import propose_demonstrations
 from semprop.engine.methods.semantic import (
@@ -49,9 +49,11 @@ class PassThrough:
 
     def __call__(self, local: Local) -> Plan[Mapping[str, Message]]:
         node = local.record.node
-        local = replace(local, gradient=in_words(local.gradient, local.record))
         if isinstance(node, Function) and node.backward is not None:
             return by_user(local, node.backward)
+        local = replace(local, gradient=in_words(local.gradient, local.record))
+        if local.gradient.stance is Stance.KEEP:
+            return nothing({name: keep(Provenance(local.example, local.record.name, name)) for name in local.active})
         slots = (slot for slot in local.record.slots if slot.name in local.active)
         return nothing({slot.name: self._message(local, slot) for slot in slots})
 

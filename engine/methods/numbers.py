@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from semprop.engine.losses import Score
 from semprop.engine.method import UpdateContext
+from semprop.engine.nodes import Purpose
 from semprop.engine.outcomes import Failure
 from semprop.engine.parameters import Number
 from semprop.engine.plans import Plan, Probe
@@ -18,27 +19,42 @@ SHARE_OF_RANGE = 0.1
 def propose_number(context: UpdateContext, name: str) -> Plan[tuple[Number, ...]]:
     """The better of the two neighbours of a number, if its mean score on this step's examples is above the present.
 
-    Examples that a provider failed on in any of the three measurements are left out of all three.
+    Each neighbour is compared on the examples that have both scores; a provider's failure on one leaves the other be.
     """
     number = context.parameters[name]
     assert isinstance(number, Number)
-    neighbours = _neighbours(number)
+    neighbours = _neighbours(_within(context, name, number))
     if not neighbours or not context.scored:
         return ()
     examples = tuple(scored.tape.example for scored in context.scored)
     probes = tuple(Probe(context.parameters.replaced({name: value}), examples) for value in neighbours)
     measured = yield probes
-    columns = [tuple(scored.score for scored in context.scored), *measured]
-    rows = [row for row in zip(*columns, strict=True) if not any(isinstance(cell, Failure) for cell in row)]
-    if not rows:
-        return ()
-    means = [_mean([row[column] for row in rows]) for column in range(len(columns))]
-    best = max(range(1, len(means)), key=lambda column: means[column])
-    return (neighbours[best - 1],) if means[best] > means[0] else ()
+    present = [scored.score.value for scored in context.scored]
+    gains = [_gain(present, column) for column in measured]
+    best = max(range(len(gains)), key=lambda index: gains[index])
+    # A neighbour keeps the parameter's own bounds; only the probe stays within what the field can mean.
+    return (replace(number, value=neighbours[best].value),) if gains[best] > 0 else ()
 
 
-def _mean(scores: list[Score | Failure]) -> float:
-    return math.fsum(score.value for score in scores if isinstance(score, Score)) / len(scores)
+def _gain(present: list[float], probed: tuple[Score | Failure, ...]) -> float:
+    """The mean difference over the examples that have both scores; 0 if there are none."""
+    pairs = zip(present, probed, strict=True)
+    gains = [score.value - before for before, score in pairs if isinstance(score, Score)]
+    return math.fsum(gains) / len(gains) if gains else 0.0
+
+
+LEGAL = {"temperature": (0.0, 2.0), "top_p": (0.01, 1.0)}
+"""What a sampling field can mean, wherever the parameter's own bounds are wider."""
+
+
+def _within(context: UpdateContext, name: str, number: Number) -> Number:
+    """The number with bounds that are legal in every sampling field it steers."""
+    for _, slot in context.graph.steers(name):
+        if slot.purpose is Purpose.SAMPLING:
+            low, high = LEGAL[slot.name]
+            low, high = min(max(number.low, low), number.value), max(min(number.high, high), number.value)
+            number = replace(number, low=low, high=high)
+    return number
 
 
 def _neighbours(number: Number) -> list[Number]:

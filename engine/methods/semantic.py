@@ -19,7 +19,7 @@ from semprop.engine.methods.rewrite import RewriteUpdate
 from semprop.engine.nodes import Function, Purpose
 from semprop.engine.outcomes import Failure, FailureKind
 from semprop.engine.parameters import Kind, Number, Parameter, ParameterValue
-from semprop.engine.plans import Ask, Plan
+from semprop.engine.plans import Ask, Plan, nothing
 from semprop.engine.prompts import (
     BackwardView,
     Neighbours,
@@ -58,6 +58,8 @@ def target_seed(scored: Scored) -> tuple[Seed, ...]:
     seeds = [Seed(record.name, change(_failed_words(record), source)) for record in failed]
     if seeds:
         return tuple(seeds)
+    if scored.score.value == 1.0:
+        return (Seed(tape.output, keep(source)),)
     words = [] if example.expected is None else [target_words(example.expected)]
     words += [scored.score.feedback] if scored.score.feedback else []
     words = words or [f"The output is not good enough: it scores {scored.score.value:g} of 1."]
@@ -97,10 +99,12 @@ class SemanticBackward:
     value_bytes: int = 4_000
 
     def __call__(self, local: Local) -> Plan[Mapping[str, Message]]:
-        local = replace(local, gradient=in_words(local.gradient, local.record))
         record = local.record
         if isinstance(record.node, Function) and record.node.backward is not None:
             return by_user(local, record.node.backward)
+        local = replace(local, gradient=in_words(local.gradient, local.record))
+        if local.gradient.stance is Stance.KEEP:
+            return nothing({name: keep(Provenance(local.example, record.name, name)) for name in local.active})
         messages: dict[str, Message] = {}
         asked: list[str] = []
         for slot in record.slots:
@@ -194,7 +198,10 @@ def in_words(gradient: Gradient, record: Record) -> Gradient:
         if isinstance(message.content, str | Evidence | None):
             return message
         try:
-            return change(number_words(float(message.content), float(str(record.value))), message.source)
+            direction = float(message.content)
+            if direction == 0:
+                return keep(message.source)
+            return change(number_words(direction, float(str(record.value))), message.source)
         except (TypeError, ValueError) as error:
             raise NodeError(
                 f"{record.name!r} is told to change by {shown(message.content):.60}, but its value "

@@ -11,7 +11,7 @@ from typing import Any
 
 from semprop.engine.example import Example
 from semprop.engine.graph import Graph
-from semprop.engine.nodes import Function, Model, Node, ReplyFormat, Slot, Truncation
+from semprop.engine.nodes import Function, Model, Node, Slot, Truncation
 from semprop.engine.outcomes import Failure, FailureKind, Position, stopped_short
 from semprop.engine.parameters import Number, Parameters
 from semprop.engine.prompts import FORMAT_REMINDER, forward_request, repair_request
@@ -104,7 +104,7 @@ async def _run_model(node: Model, slots: tuple[SlotValue, ...], example: str, at
 
 
 def _is_unreadable(node: Model, value: Value | Failure) -> bool:
-    return node.reply is ReplyFormat.TAGGED and isinstance(value, Failure) and value.kind is FailureKind.UNPARSEABLE
+    return node.is_tagged and isinstance(value, Failure) and value.kind is FailureKind.UNPARSEABLE
 
 
 def _value_of(node: Model, outcome: Completion | Failure) -> str | Failure:
@@ -114,7 +114,7 @@ def _value_of(node: Model, outcome: Completion | Failure) -> str | Failure:
     stopped = stopped_short(outcome)
     if stopped is not None:
         return stopped
-    if node.reply is ReplyFormat.TAGGED:
+    if node.is_tagged:
         # A reply that was cut after its answer was complete has an answer.
         try:
             return parse_answer(outcome.text)
@@ -122,7 +122,8 @@ def _value_of(node: Model, outcome: Completion | Failure) -> str | Failure:
             unreadable = Failure(FailureKind.UNPARSEABLE, f"{error} Expected {FORMAT_REMINDER}", outcome.text)
         if outcome.stop is not Stop.LENGTH:
             return unreadable
-    if outcome.stop is Stop.LENGTH and node.truncation is Truncation.FAIL:
+    # A cut reply without a complete answer is never the answer, whatever the node keeps.
+    if outcome.stop is Stop.LENGTH and (node.truncation is Truncation.FAIL or node.is_tagged):
         limit = node.sampling.max_tokens
         return Failure(FailureKind.TRUNCATED, f"the reply was cut at its limit of {limit} tokens", outcome.text)
     return outcome.text.strip()

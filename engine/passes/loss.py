@@ -9,10 +9,11 @@ from dataclasses import replace
 
 from semprop.engine.errors import ContentError
 from semprop.engine.example import Example
+from semprop.engine.judging import judge_request
 from semprop.engine.losses import Answer, Custom, Judge, LabelProbability, Loss, PureLoss, Score, as_score
 from semprop.engine.method import Scored
 from semprop.engine.outcomes import Failure, FailureKind, Position, stopped_short
-from semprop.engine.prompts import failure_words, judge_request, repair_request
+from semprop.engine.prompts import failure_words, repair_request
 from semprop.engine.replies import ReplyError, parse_judgement
 from semprop.engine.seam import FunctionCall, ModelCall, Seam
 from semprop.engine.tape import Tape, shown
@@ -65,7 +66,7 @@ async def _score(tape: Tape, loss: Loss, at: Position, seam: Seam) -> Score | Fa
 
 def _read(loss: PureLoss, example: Example, answer: Answer) -> Score:
     try:
-        return loss(example, answer)
+        return as_score(loss(example, answer), loss.name)
     except ContentError as error:
         return Score(0.0, str(error) or f"{loss.name} could not use the answer")
 
@@ -74,6 +75,7 @@ async def _judge(tape: Tape, loss: Judge, at: Position, seam: Seam) -> Score | F
     style = seam.style(loss.role)
     expected = tape.example.expected if loss.reference else None
     request = judge_request(loss.criteria, tape.example.inputs, expected, shown(tape.answer), style, loss.sampling)
+    request = replace(request, draw=f"{loss.name}|{tape.example.id}", sample=at.sample)
     outcome = await seam.ask_model(at, ModelCall(loss.role, request))
     for attempt in (1, 2):
         if isinstance(outcome, Failure):

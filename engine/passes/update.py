@@ -25,7 +25,11 @@ async def update(context: UpdateContext, rule: UpdateRule, drive: Drive) -> Prop
         edits = tuple(edit for edit in proposed.edits if _stands(edit, context, dropped))
         if edits:
             checked = candidate(context.parameters, edits)
-            kept.setdefault(checked.id, checked)
+            if checked.id in context.tried:
+                names = ", ".join(edit.parameter for edit in edits)
+                dropped.append(Dropped(names, "it lost against the same parameters before"))
+            else:
+                kept.setdefault(checked.id, checked)
     unique = {(entry.parameter, entry.reason, entry.text): entry for entry in dropped}
     return Proposals(tuple(kept.values()), tuple(unique.values()))
 

@@ -6,9 +6,10 @@ outcomes are on record (law L1), and pays for equal requests once (law L2).
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import inspect
-import math
+import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -16,6 +17,7 @@ from functools import partial
 from typing import Any
 
 import anyio
+import numpy as np
 import orjson
 
 from semprop.engine.errors import ContentError, NodeError, ReplayError, SempropError
@@ -80,7 +82,9 @@ class Asker:
     async def ask_function(self, position: Position, call: FunctionCall) -> Returned | Failure:
         if call.pure:
             result = await self._run_function(call)
-            return result if isinstance(result, Failure) else Returned(result)
+            pure = result if isinstance(result, Failure) else Returned(result)
+            self._watch_function(call, pure)
+            return pure
         key = function_key(position, call)
         outcome = self._replayed(position, key)
         if outcome is None:
@@ -180,8 +184,13 @@ class Asker:
         result = await self._run_function(call)
         outcome: Outcome = result if isinstance(result, Failure) else Returned(_recordable(call, result))
         await self._ledger.settle(position, key, outcome)
-        self._watch(f"the function {call.name!r}", outcome)
+        self._watch_function(call, outcome)
         return outcome
+
+    def _watch_function(self, call: FunctionCall, outcome: Outcome) -> None:
+        if isinstance(outcome, Failure):
+            self._telemetry.failures[str(outcome.kind)] += 1
+        self._watch(f"the function {call.name!r}", outcome)
 
     async def _run_function(self, call: FunctionCall) -> Any:
         work = partial(call.call, **call.arguments)
@@ -204,10 +213,24 @@ async def _sent(provider: Provider, request: Request) -> Completion | Failure:
 
 
 def _known(value: Any) -> Any:
-    """A read-only mapping (an example's inputs) as JSON data, for keys and records. Dataclasses are such data as is."""
-    if isinstance(value, Mapping):
-        return dict(value)
-    raise TypeError
+    """What JSON does not know by itself: mappings, arrays, and dataclasses with every field they have."""
+    match value:
+        case Mapping():
+            return dict(value)
+        case np.ndarray() | np.generic():
+            return value.tolist()
+        case _ if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            return {entry.name: getattr(value, entry.name) for entry in dataclasses.fields(value)}
+    raise TypeError(f"{type(value).__name__} is not data")
+
+
+def _exact(value: Any) -> str:
+    """JSON text that loses nothing.
+
+    Raises:
+        TypeError, ValueError: the value is not data, or holds a number that is not finite.
+    """
+    return json.dumps(value, default=_known, allow_nan=False)
 
 
 def function_key(position: Position, call: FunctionCall) -> str:
@@ -215,26 +238,25 @@ def function_key(position: Position, call: FunctionCall) -> str:
     a function may be random. Arguments that are not data leave the position as the only address."""
     who = (position.node, position.example, position.sample)
     try:
-        arguments = orjson.dumps(dict(call.arguments), default=_known, option=orjson.OPT_SERIALIZE_NUMPY)
-    except TypeError:
-        arguments = repr(position).encode()
-    document = orjson.dumps((call.name, call.version, who))
-    return hashlib.blake2b(document + arguments, digest_size=16).hexdigest()
+        arguments = _exact(call.arguments)
+    except (TypeError, ValueError):
+        arguments = repr(position)
+    document = orjson.dumps((call.name, call.version, who, arguments))
+    return hashlib.blake2b(document, digest_size=16).hexdigest()
 
 
 def _recordable(call: FunctionCall, result: Any) -> Any:
     """A result as the journal will give it back, so that a replay sees the same value."""
     try:
-        recorded = orjson.dumps(result, default=_known, option=orjson.OPT_SERIALIZE_NUMPY)
-        if isinstance(result, float) and not math.isfinite(result):
-            raise TypeError
-    except TypeError:
+        recorded = json.loads(_exact(result))
+        orjson.dumps(recorded)  # What the journal writes with: it refuses integers of more than 64 bits.
+        return recorded
+    except (TypeError, ValueError):
         found = repr(result) if isinstance(result, float) else type(result).__name__
         raise NodeError(
             f"{call.name!r} returned {found}, which cannot be recorded: return text, finite numbers, lists or dicts, "
             "or declare it pure=True if it depends on its arguments alone"
         ) from None
-    return orjson.loads(recorded)
 
 
 def _constraint_document(schema: Constraint | None) -> dict[str, Any] | None:

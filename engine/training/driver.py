@@ -91,7 +91,9 @@ class Driver:
 
     async def _ask(self, ask: Ask) -> Completion | Failure:
         at = replace(self.at, node=ask.node, slot=ask.slot, sample=ask.sample)
-        call = ModelCall(ask.role, replace(ask.request, sample=ask.sample))
+        # Who draws: twins never share a random reply, and every step draws anew (law L2). Greedy keys ignore it.
+        draw = f"{at.step}|{at.phase}|{ask.node}|{ask.slot}|{at.example}"
+        call = ModelCall(ask.role, replace(ask.request, draw=draw, sample=ask.sample))
         outcome = await self.stage.seam.ask_model(at, call)
         if isinstance(outcome, Failure) and not outcome.is_model_failure:
             outcome = await self.stage.seam.ask_model(replace(at, again=1), call)

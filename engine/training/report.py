@@ -15,7 +15,7 @@ from typing import Any
 from semprop.engine.method import Scored
 from semprop.engine.outcomes import Failure
 from semprop.engine.parameters import Parameters, document_of
-from semprop.engine.statistics import Comparison, Word, compare
+from semprop.engine.statistics import Comparison, Word, compare, fall_unequally
 from semprop.engine.training.documents import gate_document
 from semprop.engine.training.specification import DEFAULT_ROLES, Specification
 from semprop.engine.training.step import Step
@@ -40,13 +40,19 @@ class HeldOutReport:
 
     `strict` judges the answers as extracted, `lenient` the best reading of the whole replies, `constrained` the
     answers when decoding is held to the labels; the last two are None where there is no such reading. `missing`
-    items were excluded from both sides because a provider failed.
+    items were excluded from both sides because a provider failed; `unsettled` says why they forbid a word, or "".
     """
 
     strict: Comparison
     lenient: tuple[float, float] | None
     constrained: tuple[float, float] | None
     missing: int
+    unsettled: str = ""
+
+    @property
+    def word(self) -> str:
+        """What may be said: the comparison's own word, unless failures could turn it."""
+        return f"undecided: {self.unsettled}" if self.unsettled else self.strict.phrase
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +140,7 @@ def held_out_document(report: HeldOutReport) -> dict[str, Any]:
         "interval": list(strict.interval),
         "p": strict.p,
         "test": strict.test,
-        "word": strict.phrase,
+        "word": report.word,
         "missing": report.missing,
         "lenient": _pair(report.lenient),
         "constrained": _pair(report.constrained),
@@ -164,7 +170,23 @@ def held_out(rows: Sequence[Row], constrained: Sequence[Row], seed: int) -> Held
     limited = (
         (_mean([one.score.value for one, _ in held]), _mean([other.score.value for _, other in held])) if held else None
     )
-    return HeldOutReport(compare(before, after, seed), lenient, limited, len(rows) - len(pairs))
+    strict = compare(before, after, seed)
+    return HeldOutReport(strict, lenient, limited, len(rows) - len(pairs), _unsettled(rows, strict, seed))
+
+
+def _unsettled(rows: Sequence[Row], strict: Comparison, seed: int) -> str:
+    """Why the missing items forbid a verdict (law L3), or "": they fall on one side, or could turn the word."""
+    only_before = sum(isinstance(one, Failure) and isinstance(other, Scored) for one, other in rows)
+    only_after = sum(isinstance(one, Scored) and isinstance(other, Failure) for one, other in rows)
+    if fall_unequally(only_before, only_after):
+        return f"failures fall unequally, {only_before} before and {only_after} after"
+    missing = len(rows) - strict.n
+    for worst_before, worst_after in ((1.0, 0.0), (0.0, 1.0)) if missing else ():
+        before = [one.score.value if isinstance(one, Scored) else worst_before for one, _ in rows]
+        after = [other.score.value if isinstance(other, Scored) else worst_after for _, other in rows]
+        if compare(before, after, seed).word is not strict.word:
+            return f"the {missing} missing items could turn the word"
+    return ""
 
 
 def _complete(rows: Sequence[Row]) -> list[tuple[Scored, Scored]]:
@@ -179,6 +201,6 @@ def status_of(before: Parameters, after: Parameters, report: HeldOutReport | Non
     """How a finished run ended."""
     if before == after:
         return Status.NO_GAIN
-    if report is None or report.strict.word is Word.TOO_FEW:
+    if report is None or report.unsettled or report.strict.word is Word.TOO_FEW:
         return Status.UNDECIDED
     return Status.DONE if report.strict.word is Word.RELIABLE_GAIN else Status.NO_GAIN

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from semprop.engine.errors import SpecificationError
-from semprop.engine.example import Splits
+from semprop.engine.example import Example, Splits, normalised
 from semprop.engine.graph import Graph, model_nodes
-from semprop.engine.losses import Judge, LabelProbability, Loss
+from semprop.engine.losses import Custom, Judge, LabelProbability, Loss, PureLoss
 from semprop.engine.method import Method
 from semprop.engine.nodes import Model, ReplyFormat
 from semprop.engine.parameters import Parameters, document_of
@@ -71,6 +71,10 @@ class Specification:
         for name in ("train", "gate"):
             if not getattr(self.splits, name):
                 raise SpecificationError(f"the {name} split is empty: give it at least one example")
+        if not isinstance(self.loss, PureLoss | Custom | Judge):
+            raise SpecificationError(
+                f"loss is {type(self.loss).__name__}: pass one of the losses, or Custom(name, call) for a function"
+            )
         self._check_roles()
         _check_fields(self)
         _check_probability(self)
@@ -107,12 +111,21 @@ DEFAULT_ROLES = ("forward", "backward", "update", "judge")
 
 
 def _check_fields(spec: Specification) -> None:
+    """Every example has the graph's inputs, and the splits are disjoint in what the graph reads (law L7)."""
+    owner: dict[str, tuple[str, str]] = {}
     for split in ("train", "gate", "test"):
         for example in getattr(spec.splits, split):
             missing = [name for name in spec.graph.inputs if name not in example.inputs]
             if missing:
                 raise SpecificationError(
                     f"example {example.id!r} ({split}) has no field {missing[0]!r}; it has: {', '.join(example.inputs)}"
+                )
+            read = normalised(Example(example.id, {name: example.inputs[name] for name in spec.graph.inputs}))
+            known = owner.setdefault(read, (split, example.id))
+            if known[0] != split:
+                raise SpecificationError(
+                    f"example {example.id!r} ({split}) reads the same as {known[1]!r} ({known[0]}) in the fields that "
+                    f"the graph uses ({', '.join(spec.graph.inputs)}): remove one of them"
                 )
 
 

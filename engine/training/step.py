@@ -12,6 +12,7 @@ from functools import partial
 from semprop.engine.example import Example
 from semprop.engine.gates import Decision, Verdict
 from semprop.engine.gradients import Gradient
+from semprop.engine.graph import is_greedy
 from semprop.engine.method import CopyTest, Proposals, Scored, UpdateContext
 from semprop.engine.outcomes import Failure, Position
 from semprop.engine.parameters import Parameters, rendered
@@ -67,6 +68,7 @@ class StepInput:
     minibatch: tuple[Example, ...]
     is_copy: CopyTest
     rejected: Mapping[str, tuple[str, ...]] = field(hash=False)
+    tried: tuple[str, ...] = ()
 
 
 async def run_step(spec: Specification, stage: Stage, given: StepInput) -> Step:
@@ -75,6 +77,8 @@ async def run_step(spec: Specification, stage: Stage, given: StepInput) -> Step:
     selected = await select(spec, stage, given)
     if not selected.wrong:
         reason = f"nothing to learn: none of {len(selected.scored)} examples was wrong"
+        if not selected.scored:
+            reason = f"no example had a score: a provider failed on all {selected.missing}"
         return Step(index, parameters, parameters, selected, (), Proposals(()), None, reason)
     gradients = await backpropagate(spec, stage, index, selected.wrong)
     collected = aggregate(spec.graph, parameters, gradients, method.collect)
@@ -90,6 +94,7 @@ async def run_step(spec: Specification, stage: Stage, given: StepInput) -> Step:
         style=stage.seam.style("update"),
         is_copy=given.is_copy,
         rejected=given.rejected,
+        tried=given.tried,
     )
     proposals = await update(context, method.update, Driver(stage, Position(index, "update")))
     if not proposals.candidates:
@@ -160,12 +165,14 @@ async def backpropagate(
 
 async def judge(spec: Specification, stage: Stage, index: int, incumbent: Parameters, proposals: Proposals) -> Race:
     """Race the candidates against the incumbent on the gate split."""
+    # Random draws are measured anew in every step, the incumbent's too: a lucky draw must not stay the bar.
+    sample = 0 if is_greedy(spec.graph) else index
     contenders = [("", incumbent), *((entry.id, entry.parameters) for entry in proposals.candidates)]
     sizes = [sum(len(rendered(value).encode()) for value in values.values()) for _, values in contenders]
 
     async def measure(column: int, item: Example, again: int, start: Start) -> float | None:
         name, parameters = contenders[column]
-        at = Position(index, "gate", candidate=name, again=again)
+        at = Position(index, "gate", candidate=name, sample=sample, again=again)
         entry = await stage.score(parameters, item, at, start)
         return None if isinstance(entry, Failure) else entry.score.value
 

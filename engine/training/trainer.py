@@ -32,6 +32,7 @@ from semprop.engine.nodes import Model
 from semprop.engine.outcomes import Failure, Position
 from semprop.engine.parameters import Parameters, document_of, rendered
 from semprop.engine.passes.forward import wiring
+from semprop.engine.passes.loss import loss_of
 from semprop.engine.scheduler import Start, in_order, together
 from semprop.engine.training.asker import Asker
 from semprop.engine.training.documents import (
@@ -88,7 +89,8 @@ class Trainer:
         self._ledger: Ledger | None = None
         self._is_copy = CopyGuard(spec.splits.train)
         self._rejected: dict[str, tuple[str, ...]] = {}
-        self._clean = 0
+        self._right: dict[str, None] = {}  # Training examples that the present parameters were seen to solve.
+        self._tried: dict[str, dict[str, None]] = {}
         self._busy = False
         self._result: Result | None = None
 
@@ -137,7 +139,7 @@ class Trainer:
 
     async def __anext__(self) -> Step:
         ledger = self._opened()
-        if len(self.steps) >= self.spec.steps or self._clean >= self._chunks:
+        if len(self.steps) >= self.spec.steps or len(self._right) == len(self.spec.splits.train):
             raise StopAsyncIteration
         if self._busy:
             raise RunError("two tasks iterate one trainer: let one of them do it")
@@ -145,12 +147,14 @@ class Trainer:
         try:
             index = len(self.steps)
             self._announce(PassStarted(index, "step"))
-            given = StepInput(index, self.parameters, self._minibatch(index), self._is_copy, self._rejected)
+            tried = tuple(self._tried.get(self.parameters.hash, ()))
+            given = StepInput(index, self.parameters, self._minibatch(index), self._is_copy, self._rejected, tried)
             step = await run_step(self.spec, self._stage, given)
             with anyio.CancelScope(shield=True):  # A step is on record whole, or not at all and is run again.
                 self._record(ledger, step)
+                # A native cancel goes through the shield: what is on record must be known here before anybody waits.
+                self._advance(step)
                 await ledger.flush()
-            self._advance(step)
         finally:
             self._busy = False
         return step
@@ -158,7 +162,15 @@ class Trainer:
     def _advance(self, step: Step) -> None:
         self.steps.append(step)
         self.parameters = step.after
-        self._clean = 0 if step.selected.wrong else self._clean + 1
+        if step.accepted:
+            self._right = {}
+        else:
+            threshold = self.spec.method.selection.threshold
+            right = (entry for entry in step.selected.scored if loss_of(entry.score) <= threshold)
+            self._right.update((entry.tape.example.id, None) for entry in right)
+        if step.verdict is not None and step.verdict.decision is Decision.REJECT:
+            # They would lose again: the same gate items, mostly the same outcomes.
+            self._tried.setdefault(step.before.hash, {}).update((entry.id, None) for entry in step.proposals.candidates)
         if self.spec.keep_rejected:
             self._remember(step)
 

@@ -24,6 +24,7 @@ from semprop.engine import (
     change,
     keep,
 )
+from semprop.engine.judging import judge_request
 from semprop.engine.nodes import Placement, Purpose
 from semprop.engine.parameters import Kind
 from semprop.engine.prompts import (
@@ -40,7 +41,6 @@ from semprop.engine.prompts import (
     gradient_words,
     inputs_block,
     instruction_of,
-    judge_request,
     number_words,
     repair_request,
     target_words,

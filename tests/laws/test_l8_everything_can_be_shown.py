@@ -51,7 +51,10 @@ async def test_every_position_has_its_exchange_also_where_a_call_was_shared(reco
     phases = Counter(json.loads(entry.position)[1] for entry in answered(run))
     assert set(phases) == {"forward", "backward", "update", "gate", "test"}
     telemetry = result.telemetry
-    assert phases == Counter(telemetry["calls"]) + Counter(telemetry["reused"])
+    counted = Counter(telemetry["calls"]) + Counter(telemetry["reused"])
+    # A call that ran ahead may be cut off after it was sent: it is counted, and has no outcome.
+    assert phases <= counted
+    assert counted.total() - phases.total() == telemetry["failures"].get("unanswered", 0)
     assert all(isinstance(entry.outcome, Completion) for entry in answered(run))
     assert {entry.role for entry in run.exchanges()} == {"forward", "backward", "update"}
 

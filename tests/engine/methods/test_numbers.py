@@ -60,19 +60,19 @@ def test_without_examples_nothing_is_probed():
     assert propose(Number(0.5, 0, 1), lambda value, _: Score(1.0), present=()) == ((), [])
 
 
-@pytest.mark.parametrize(("value", "probed"), [(10.0, [11.0, 9.0]), (0.0, [0.1, -0.1])])
-def test_an_unbounded_number_moves_by_a_share_of_itself(value, probed):
+@pytest.mark.parametrize(("value", "probed"), [(1.0, [1.2, 0.8]), (0.0, [0.2]), (2.0, [1.8])])
+def test_an_unbounded_number_is_probed_only_where_the_field_it_steers_means_something(value, probed):
     found = propose(Number(value), lambda _, index: Score(0.5))[1]
     assert found == pytest.approx(probed)
 
 
-def test_examples_that_a_provider_failed_on_are_left_out_of_all_three_means():
+def test_a_failure_on_one_neighbour_leaves_the_other_its_example():
     def score(value, index):
         if index == 0:
-            return Score(0.0) if value > 0.5 else MISSING
-        return Score(0.6 if value > 0.5 else 0.1)
+            return Score(1.0) if value > 0.5 else MISSING
+        return Score(0.1 if value > 0.5 else 0.2)
 
-    assert propose(Number(0.5, 0, 1), score, present=(1.0, 0.5))[0] == (Number(0.6, 0, 1),)
+    assert propose(Number(0.5, 0, 1), score, present=(0.0, 0.5))[0] == (Number(0.6, 0, 1),)
 
 
 def test_if_every_example_is_missing_nothing_is_proposed():

@@ -74,12 +74,15 @@ async def test_the_trainer_is_iterated_a_step_at_a_time():
             await anext(trainer)
 
 
-async def test_a_clean_epoch_stops_early():
+async def test_a_run_stops_early_once_every_training_example_was_right_under_the_present_parameters():
     async with Trainer(spec(steps=9, minibatch=4)) as trainer:
         steps = [step async for step in trainer]
-        assert [bool(step.selected.wrong) for step in steps] == [True, False, False]
         result = await trainer.report()
-    assert len(result.steps) == 3
+    assert steps[0].accepted
+    assert len(result.steps) == len(steps) < 9
+    seen = {entry.tape.example.id for step in steps[1:] for entry in step.selected.scored}
+    assert seen == {example.id for example in trainer.spec.splits.train}
+    assert not any(step.selected.wrong for step in steps[1:])
 
 
 async def test_the_report_is_made_once_and_given_again():
