@@ -219,7 +219,7 @@ TASK = Task(
     ),
     clauses=CLAUSES,
     note=(
-        "The model has 135 million parameters and the sentences are generated; held-out sentences have other frames "
-        "and cities than training. Most of the gain is answer format, which demonstrations show to the model."
+        "The sentences are generated; held-out sentences have other frames and cities than training. Most of the "
+        "embedded model's gain is answer format, which demonstrations show to the model."
     ),
 )

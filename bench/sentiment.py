@@ -201,8 +201,7 @@ TASK = Task(
     clauses=CLAUSES,
     labels=LABELS,
     note=(
-        "The model has 135 million parameters and the reviews are generated; held-out reviews have other frames, "
-        "things and opinions than training. Most of the gain is answer format: compare the constrained scores, for "
-        "which the form is given."
+        "The reviews are generated; held-out reviews have other frames, things and opinions than training. Most of the "
+        "embedded model's gain is answer format: compare the constrained scores, for which the form is given."
     ),
 )

@@ -26,6 +26,8 @@ NOTE = (
     "that the method helps language models."
 )
 
+PLANTED = "The fault is planted: the instructions that must change are known, whoever answers."
+
 SIZES = Sizes(train=24, gate=40, test=80)
 
 FIELDS = ("primary", "backup", "previous", "partner", "standby", "relief", "guest", "reserve")
@@ -128,7 +130,7 @@ LOOKUP = Task(
     loss=Exact(),
     load=_load,
     defaults=_defaults(steps=2),
-    note=NOTE,
+    note=PLANTED,
     simulated_note=NOTE,
 )
 
@@ -139,7 +141,7 @@ LOOKUP_TWO_FAULTS = Task(
     loss=Exact(),
     load=_load,
     defaults=_defaults(steps=3),
-    note=NOTE,
+    note=PLANTED,
     simulated_note=NOTE,
 )
 

@@ -84,7 +84,7 @@ class Breaker:
         row, self._row = self._row, 0
         return StopError(
             f"nothing succeeds: {row} attempts failed in a row over {lasted:.0f} s; see whether the endpoint works, "
-            f"then resume. The last error: {error}",
+            f"then run again. The last error: {error}",
             error.error_class,
             status=error.status,
         )

@@ -155,7 +155,7 @@ _MENDS: Mapping[ErrorClass, str] = {
     ErrorClass.CONTEXT: "the prompt is longer than the model's context: shorten it or choose another model",
     ErrorClass.FILTER: "the content was refused by the service's filter",
     ErrorClass.BAD_REQUEST: "the request does not fit this endpoint: see its own words",
-    ErrorClass.QUOTA: "the account has no credit left: add credit or raise its spend limit, then resume",
+    ErrorClass.QUOTA: "the account has no credit left: add credit or raise its spend limit, then run again",
     ErrorClass.CONFIGURATION: "check the model's name and the base address of the provider",
     ErrorClass.DAILY: "a daily limit is used up: go on when it resets, or use another account",
 }

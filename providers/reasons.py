@@ -47,7 +47,7 @@ def hopeless(
         slowest = max(groups, key=lambda group: group.eta(cost, now))
         return ProviderFailure(
             f"{groups[0].name}: {reason(slowest, cost, now)} for another {wait:.0f} s, more than the {patience:.0f} s "
-            "that are waited; resume then, or use another account",
+            "that are waited; run again then, or use another account",
             ErrorClass.DAILY,
             retry_after=wait,
             attempts=0,

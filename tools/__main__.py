@@ -46,15 +46,18 @@ def main(arguments: Sequence[str] | None = None, around: Surrounding = Surroundi
 
 def _told(ended: Ended, shown: Screen) -> int:
     """Say what is wrong, print the document; gives the exit code."""
-    if ended.problem is not None:
+    unread = ended.code == ExitCode.UNREAD
+    if ended.problem is not None and not unread:
         shown.warn(f"semprop: {ended.problem.message}")
     try:
-        shown.emit(ended.document)
+        if not unread:
+            shown.emit(ended.document)
+            return ended.code
     except BrokenPipeError:
-        # Whoever read the answer has gone (`| head`). The interpreter would complain when it flushes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), shown.stdout.fileno())
-        return ExitCode.INTERNAL
-    return ended.code
+        pass
+    # Whoever read the answer has gone (`| head`). The interpreter would complain when it flushes stdout.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), shown.stdout.fileno())
+    return ExitCode.UNREAD
 
 
 def _carried_out(arguments: Sequence[str], around: Surrounding, shown: Screen) -> Ended | int:

@@ -17,6 +17,7 @@ from semprop.tools import listing, logs, optimizing, recorded
 from semprop.tools.endpoint.command import endpoint
 from semprop.tools.exits import Ended
 from semprop.tools.preparing import RUNS, Order, Surrounding
+from semprop.tools.proxy.command import proxy
 from semprop.tools.screen import Screen
 
 Work = Callable[[Surrounding, Screen], Ended]
@@ -218,3 +219,4 @@ def runs(
 
 
 app.command()(endpoint)
+app.command()(proxy)

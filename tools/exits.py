@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ class ExitCode(IntEnum):
     BUDGET = 4
     STORAGE = 5
     INTERRUPTED = 130
+    UNREAD = 141
     TERMINATED = 143
 
 
@@ -68,6 +70,10 @@ def problem_of(error: BaseException) -> Problem:
             return interrupted(signal.SIGTERM, "nothing was begun")
         case KeyboardInterrupt() | typer.Abort():
             return interrupted(signal.SIGINT, "nothing was begun")
+        case BrokenPipeError():
+            return Problem("BrokenPipeError", "nobody reads the output any more", ExitCode.UNREAD)
+        case OSError(errno=errno.ENOSPC):
+            return Problem("StorageError", "no space is left where the output goes: free some", ExitCode.STORAGE)
         case UsageError():
             code = ExitCode.INPUT
         case StorageError():

@@ -6,6 +6,7 @@ printed without markup.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -63,8 +64,21 @@ class Screen:
 
 def screen(*, json: bool) -> Screen:
     """The screen of this process."""
-    return Screen(_console(sys.stdout), _console(sys.stderr), sys.stdout, json)
+    stdout, stderr = _open(sys.stdout), _open(sys.stderr)
+    return Screen(_console(stdout), _console(stderr), stdout, json)
+
+
+def _open(stream: TextIO | None) -> TextIO:
+    """The stream; a process that was started with it closed (`>&-`) writes into nothing."""
+    return open(os.devnull, "w") if stream is None else stream
+
+
+class _Told(Console):
+    """A console whose reader may leave (`| head`): the command decides what that means, not the console."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
 
 
 def _console(stream: TextIO) -> Console:
-    return Console(file=stream, width=None if stream.isatty() else _WIDTH)
+    return _Told(file=stream, width=None if stream.isatty() else _WIDTH)

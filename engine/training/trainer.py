@@ -110,7 +110,7 @@ class Trainer:
     async def _open_ledger(self) -> Ledger:
         spec = self.spec
         if spec.run is None:
-            log.info("this run is kept in memory only: give it a directory to show, export or resume it")
+            log.info("this run is kept in memory only: give it a directory (run=…) to show or export it")
             return MemoryLedger()
         if self._resume:
             return await Journal.reopen(spec.run)

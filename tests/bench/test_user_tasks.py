@@ -28,7 +28,7 @@ def test_a_toml_task_with_a_ready_shape(own):
     assert task.graph.node("answer").reply is ReplyFormat.TAGGED
     assert task.graph.node("answer").sampling.max_tokens == 64
     assert task.defaults.sizes == Sizes(6, 5, 5)
-    assert task.defaults.providers["update"] == "simulated:follower"
+    assert task.defaults.providers["update"] == "simulated:"
     assert task.clauses["answer_instruction"][1] == ("", "Answer with one word.")
     splits = load(task)
     assert {example.id.split(":")[0] for example in splits.train} == {"capitals.jsonl"}

@@ -199,5 +199,6 @@ async def test_misreading_lowers_the_score_of_the_repaired_graph() -> None:
 def test_every_world_says_that_it_is_simulated_and_what_it_cannot_show() -> None:
     assert [task.name for task in worlds.tasks()] == ["lookup", "lookup-two-faults"]
     for task in worlds.tasks():
-        assert "Simulated" in task.note and "never" in task.note
+        assert "Simulated" in task.simulated_note and "never" in task.simulated_note
+        assert "planted" in task.note, "what is true whoever answers"
         assert set(task.defaults.providers.values()) == {"simulated:"}

@@ -1,0 +1,168 @@
+"""The upstreams of a proxy: which model name means which, and what becomes of one that is stopped.
+
+One limiter for all, so that models of one account share its limits. A provider that meets a wrong key, an unpaid bill
+or an outage stops for good, as a run wants it; a proxy lives on, so a stopped upstream refuses at once for `HELD`
+seconds and is then connected anew. Starts no task.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from semprop.engine.errors import SpecificationError
+from semprop.providers.base import Completion, Request
+from semprop.providers.clock import Clock
+from semprop.providers.errors import StopError
+from semprop.providers.layers import Stack
+from semprop.providers.limiter import Limiter
+from semprop.providers.specification import Specification, resolve
+from semprop.providers.stack import Surroundings, connect
+
+HELD = 30.0
+"""Seconds for which a stopped upstream is not asked."""
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """Why an upstream is not asked, and until when on the clock."""
+
+    error: StopError
+    until: float
+
+
+class Upstream:
+    """One model that requests go to."""
+
+    def __init__(self, name: str, opened: Callable[[], Stack], clock: Clock) -> None:
+        """
+        Args:
+            name: what clients call it.
+            opened: connects to it; called again after a stop.
+            clock: what the hold after a stop is measured on.
+        """
+        self.name = name
+        self._opened = opened
+        self._clock = clock
+        self._stack = opened()
+        self._stopped: Stopped | None = None
+        self._stops = 0
+
+    @property
+    def identity(self) -> str:
+        """What answers; a part of every key of the store."""
+        return self._stack.identity
+
+    async def complete(self, request: Request) -> Completion:
+        """Answer one request.
+
+        Raises:
+            ProviderError: as the provider's `complete` does; a `StopError` for `HELD` seconds after one was met, with
+                the seconds that are left.
+        """
+        if self._stopped is not None:
+            await self._again(self._stopped)
+        stack = self._stack
+        async with stack:
+            try:
+                return await stack.complete(request)
+            except StopError as error:
+                if stack is self._stack and self._stopped is None:
+                    self._stopped = Stopped(error, self._clock.now() + HELD)
+                    self._stops += 1
+                    _log.error("upstream_stopped", upstream=self.name, reason=str(error), held_seconds=HELD)
+                raise
+
+    def statistics(self) -> Mapping[str, object]:
+        """What the provider counts since it was connected, and whether it is stopped. No reason: it may be private."""
+        shown: dict[str, object] = {"identity": self.identity, "stops": self._stops, "held_seconds": None}
+        if self._stopped is not None:
+            shown["held_seconds"] = round(max(0.0, self._stopped.until - self._clock.now()), 1)
+        counted = dict(self._stack.statistics())
+        counted.pop("limits", None)
+        return {**shown, **counted}
+
+    async def _again(self, stopped: Stopped) -> None:
+        left = stopped.until - self._clock.now()
+        error = stopped.error
+        if left > 0:
+            raise StopError(str(error), error.error_class, status=error.status, retry_after=left, attempts=0)
+        # Swapped before anything is waited for, so that it happens once.
+        old, self._stack, self._stopped = self._stack, self._opened(), None
+        await self._stack.__aenter__()
+        # Requests that are still under way have entered it too; the last of them closes it.
+        await old.__aexit__(None, None, None)
+
+    async def __aenter__(self) -> Upstream:
+        await self._stack.__aenter__()
+        return self
+
+    async def __aexit__(self, *raised: Any) -> None:
+        await self._stack.__aexit__(*raised)
+
+
+class Upstreams:
+    """All upstreams of a proxy."""
+
+    def __init__(self, texts: Sequence[str], named: Mapping[str, Specification], around: Surroundings) -> None:
+        """
+        Raises:
+            StopError: there is no such provider (CONFIGURATION).
+            SpecificationError: two upstreams would have one name.
+        """
+        self.limiter = Limiter(clock=around.clock, random=around.random)
+        self.names: dict[str, Upstream] = {}
+        self._routes: dict[str, Upstream] = {}
+        specifications = [resolve(text, named) for text in texts]
+        for specification in specifications:
+            name = specification.name or specification.model or specification.kind
+            if name in self.names:
+                raise SpecificationError(
+                    f"two upstreams are called {name!r}: give them names, as [provider.NAME] in a --providers file"
+                )
+            opened = _connecting(specification, named, around, self.limiter)
+            self.names[name] = Upstream(name, opened, around.clock)
+        models = Counter(specification.model for specification in specifications)
+        for specification, upstream in zip(specifications, self.names.values(), strict=True):
+            self._routes[specification.text] = upstream
+            if models[specification.model] == 1:
+                self._routes[specification.model] = upstream
+        # A name of its own goes before a model that is spelled the same.
+        self._routes.update(self.names)
+
+    def named(self, model: str) -> Upstream | None:
+        """The upstream that a client's model name means: its name, its model, or its whole specification."""
+        return self._routes.get(model)
+
+    def statistics(self) -> dict[str, object]:
+        """By name, and of every limit group why it does not run."""
+        by_name = {name: upstream.statistics() for name, upstream in self.names.items()}
+        return {"upstreams": by_name, "limits": self.limiter.statistics()}
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Keep the sessions of all upstreams while the block runs."""
+        entered = []
+        try:
+            for upstream in self.names.values():
+                entered.append(await upstream.__aenter__())
+            yield
+        finally:
+            for upstream in entered:
+                await upstream.__aexit__(None, None, None)
+
+
+def _connecting(
+    specification: Specification, named: Mapping[str, Specification], around: Surroundings, limiter: Limiter
+) -> Callable[[], Stack]:
+    def opened() -> Stack:
+        return connect(specification, named=named, surroundings=around, limiter=limiter)
+
+    return opened
