@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -315,7 +316,7 @@ def test_a_reader_that_has_gone_is_no_reason_to_complain(flags: list[str]) -> No
         assert process.stderr is not None
         process.stdout.close()
         assert process.stderr.read() == b""
-    assert process.returncode == 1
+    assert process.returncode == 141, "as a shell says it: ended by SIGPIPE"
 
 
 def test_what_a_users_task_prints_does_not_spoil_the_document(command: Command) -> None:
@@ -323,3 +324,10 @@ def test_what_a_users_task_prints_does_not_spoil_the_document(command: Command) 
     said = command("optimize", "loud.py:task", "--json")
     assert said.document["status"] == "done"
     assert "hello" in said.err
+
+
+def test_output_that_finds_no_room_is_a_storage_error_and_a_closed_one_is_none() -> None:
+    command_line = f"{shlex.quote(sys.executable)} -m semprop.tools tasks"
+    full = subprocess.run(["sh", "-c", f"{command_line} > /dev/full"], capture_output=True, text=True)
+    assert (full.returncode, "no space is left" in full.stderr) == (5, True)
+    assert subprocess.run(["sh", "-c", f"{command_line} >&-"], capture_output=True).returncode == 0
