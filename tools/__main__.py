@@ -10,8 +10,9 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import FrameType
+from typing import Any
 
 import typer.main
 
@@ -46,18 +47,23 @@ def main(arguments: Sequence[str] | None = None, around: Surrounding = Surroundi
 
 def _told(ended: Ended, shown: Screen) -> int:
     """Say what is wrong, print the document; gives the exit code."""
-    unread = ended.code == ExitCode.UNREAD
-    if ended.problem is not None and not unread:
-        shown.warn(f"semprop: {ended.problem.message}")
-    try:
-        if not unread:
-            shown.emit(ended.document)
+    if ended.code != ExitCode.UNREAD:
+        if ended.problem is not None:
+            shown.warn(f"semprop: {ended.problem.message}")
+        if _is_read(ended.document, shown):
             return ended.code
-    except BrokenPipeError:
-        pass
     # Whoever read the answer has gone (`| head`). The interpreter would complain when it flushes stdout.
     os.dup2(os.open(os.devnull, os.O_WRONLY), shown.stdout.fileno())
     return ExitCode.UNREAD
+
+
+def _is_read(document: Mapping[str, Any], shown: Screen) -> bool:
+    """Print the document; whether anybody still reads."""
+    try:
+        shown.emit(document)
+    except BrokenPipeError:
+        return False
+    return True
 
 
 def _carried_out(arguments: Sequence[str], around: Surrounding, shown: Screen) -> Ended | int:

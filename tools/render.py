@@ -122,6 +122,8 @@ def step(row: Document) -> Text:
     text = Text(f"step {row['index'] + 1}: {row['wrong']} of {row['seen']} wrong, {row['candidates']} candidates")
     if row["dropped"]:
         text.append(f" ({row['dropped']} dropped)")
+    if row.get("lost"):
+        text.append(f", {row['lost']} messages lost")
     gate = row["gate"]
     if gate is not None and gate["before"] is not None and gate["after"] is not None:
         text.append(f"; gate {percent(gate['before'])} → {percent(gate['after'])} (n = {gate['n']})")

@@ -12,9 +12,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from semprop.engine.gradients import Stance
 from semprop.engine.method import Scored
 from semprop.engine.outcomes import Failure
-from semprop.engine.parameters import Parameters, document_of
+from semprop.engine.parameters import Kind, Parameters, document_of
 from semprop.engine.statistics import Comparison, Word, compare, fall_unequally
 from semprop.engine.training.documents import gate_document
 from semprop.engine.training.specification import DEFAULT_ROLES, Specification
@@ -115,6 +116,14 @@ class Result:
         return words
 
 
+def lost_messages(step: Step) -> int:
+    """How many messages of a step's gradients were lost: replies that failed or could not be read. Numbers that steer
+    a model are probed, not told anything, and do not count."""
+    gradients = (gradient for example in step.gradients for gradient in example.values())
+    told = (gradient for gradient in gradients if gradient.kind is not Kind.NUMBER)
+    return sum(message.stance is Stance.LOST for gradient in told for message in gradient.messages)
+
+
 def _step_document(step: Step) -> dict[str, Any]:
     verdict = step.verdict
     return {
@@ -126,6 +135,7 @@ def _step_document(step: Step) -> dict[str, Any]:
         "seen": len(step.selected.scored),
         "candidates": len(step.proposals.candidates),
         "dropped": len(step.proposals.dropped),
+        "lost": lost_messages(step),
     }
 
 

@@ -214,5 +214,14 @@ def test_a_value_without_a_text_of_its_own_is_shown_without_its_address():
     assert shown(object()) == "<object>"
 
 
+async def test_replies_that_cannot_be_read_are_counted_in_the_report():
+    def answer(request):
+        return "positive" if worlds.is_backward(request) else worlds.script(request)
+
+    result = await optimize(worlds.specification(providers={"forward": worlds.scripted(answer)}))
+    (step,) = result.document()["result"]["steps"]
+    assert step["lost"] == 2 * step["wrong"] > 0, "both hints of every wrong example"
+
+
 def test_numeric_is_still_a_loss():
     assert worlds.specification(loss=Numeric()).loss.name == "numeric"
