@@ -126,7 +126,9 @@ async def test_a_window_below_one_is_refused() -> None:
 
 
 async def test_no_items_are_no_work() -> None:
-    await in_order([], sleeper(VirtualClock(), []), lambda item, result: True, 3)
+    clock = VirtualClock()
+    await in_order([], sleeper(clock, []), lambda item, result: True, 3)
+    assert clock.now() == 0.0
 
 
 @pytest.mark.parametrize("window", [1, 3, 50])

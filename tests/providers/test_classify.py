@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from semprop.providers.classify import Origin, Reply, classify, limit_named, read_detail, redacted
-from semprop.providers.errors import ErrorClass, ItemError, RetryError, StopError
+from semprop.providers.errors import ErrorClass, ItemError, ProviderError, RetryError, StopError
 
 ORIGIN = Origin("openai:m@https://api.test/v1", "TEST_KEY")
 
@@ -487,7 +487,7 @@ json = st.recursive(
 
 @given(st.integers(200, 599), json)
 def test_no_document_breaks_the_classifier(status: int, document: Any) -> None:
-    classify(Reply(status, {}, orjson.dumps(document)), ORIGIN)
+    assert isinstance(classify(Reply(status, {}, orjson.dumps(document)), ORIGIN), ProviderError)
 
 
 @given(st.text("abcXYZ019-_", min_size=8, max_size=40), st.integers(0, 2100))

@@ -242,6 +242,7 @@ async def test_what_waits_for_one_group_does_not_hold_up_another() -> None:
     waiting = asyncio.ensure_future(limiter.acquire(full))
     await turns()
     await limiter.acquire(free)
+    assert not waiting.done()
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
 
