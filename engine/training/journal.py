@@ -127,6 +127,12 @@ class Journal:
         outcome = self.stored(key) if failure is None else outcome_of(unpacked(failure))
         return None if outcome is None else (key, outcome)
 
+    def decided(self, step: int) -> bool:
+        if not self._replaying:
+            return False
+        query = "SELECT 1 FROM decisions WHERE kind = 'verdict' AND step = ?"
+        return self._row(query, (step,)) is not None
+
     def stored(self, key: str) -> Outcome | None:
         recent = self._recent.get(key)
         if recent is not None:

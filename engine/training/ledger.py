@@ -17,6 +17,9 @@ class Ledger(Protocol):
     def recorded(self, position: Position) -> tuple[str, Outcome] | None:
         """In a replay: the key and outcome at a position. Otherwise None."""
 
+    def decided(self, step: int) -> bool:
+        """In a replay: whether this step's verdict is on record, so that all it needs is, too. Otherwise False."""
+
     def stored(self, key: str) -> Outcome | None:
         """A usable outcome of this key, if there is one."""
 
@@ -52,6 +55,9 @@ class MemoryLedger:
 
     def recorded(self, position: Position) -> None:
         return None
+
+    def decided(self, step: int) -> bool:
+        return False
 
     def stored(self, key: str) -> Outcome | None:
         outcome = self._outcomes.get(key)

@@ -176,4 +176,5 @@ async def judge(spec: Specification, stage: Stage, index: int, incumbent: Parame
         entry = await stage.score(parameters, item, at, start)
         return None if isinstance(entry, Failure) else entry.score.value
 
-    return await race(spec.method.gate, spec.splits.gate, sizes, measure, spec.lookahead)
+    lookahead = min(spec.lookahead, stage.window)
+    return await race(spec.method.gate, spec.splits.gate, sizes, measure, lookahead)

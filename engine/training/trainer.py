@@ -149,7 +149,9 @@ class Trainer:
             self._announce(PassStarted(index, "step"))
             tried = tuple(self._tried.get(self.parameters.hash, ()))
             given = StepInput(index, self.parameters, self._minibatch(index), self._is_copy, self._rejected, tried)
-            step = await run_step(self.spec, self._stage, given)
+            # What ran ahead may not be on record: a step that is decided is replayed without running ahead.
+            stage = replace(self._stage, window=1) if ledger.decided(index) else self._stage
+            step = await run_step(self.spec, stage, given)
             with anyio.CancelScope(shield=True):  # A step is on record whole, or not at all and is run again.
                 self._record(ledger, step)
                 # A native cancel goes through the shield: what is on record must be known here before anybody waits.
