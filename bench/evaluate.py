@@ -103,7 +103,7 @@ async def evaluate(
     async with AsyncExitStack() as stack:
         for provider in dict.fromkeys(spec.providers.values()):
             await stack.enter_async_context(provider)
-        asker = Asker(spec, MemoryLedger(), telemetry, announce)
+        asker = await stack.enter_async_context(Asker(spec, MemoryLedger(), telemetry, announce))
         stage = Stage(wiring(spec.graph), spec.loss, asker, 2 * spec.in_flight)
         rows = await _measure(stage, spec, "test", announce)
         limited: list[Scored | Failure] = []

@@ -62,7 +62,7 @@ class Defaults:
     minibatch: int = 32
     examples_per_gradient: int = 2
     candidates: int = 1
-    in_flight: int = 16
+    in_flight: int = 128
 
     def __post_init__(self) -> None:
         for name in ("steps", "minibatch", "examples_per_gradient", "candidates", "in_flight"):

@@ -10,6 +10,7 @@ import re
 import string
 from collections.abc import Sequence
 from decimal import Context, Decimal
+from functools import lru_cache
 
 _CURRENCY = "$€£¥₹"
 _SPACES = " \t\r\n\u00a0\u202f\u2009"
@@ -29,8 +30,9 @@ _GROUPING = re.compile(r"[,{}\u00a0\u202f\u2009]")
 _ARITHMETIC = Context(prec=40, Emax=999_999_999, Emin=-999_999_999)
 
 _SENTENCE_END = re.compile(r"[.!?](?=\s)|\n")
+_CUES = ("answer", "choice", "option", "verdict")
 _CUE = re.compile(
-    r"\b(?:answer|choice|option|verdict)(?:\s+(?:is|was|would be|should be|must be))?\s*+[:=]?\s*+"
+    rf"\b(?:{'|'.join(_CUES)})(?:\s+(?:is|was|would be|should be|must be))?\s*+[:=]?\s*+"
     r"[*_`\"'“‘]*+(?:(?:option|choice)\s++)?",
     re.IGNORECASE,
 )
@@ -103,7 +105,7 @@ def is_same_choice(left: str, right: str) -> bool:
 def whole_choice(text: str, options: Sequence[str]) -> str | None:
     """The one option that the whole text is."""
     core = _core(text)
-    named = [option for option in options if _core(option) == core]
+    named = [option for option in options if _core_of(option) == core]
     return named[0] if len(named) == 1 else None
 
 
@@ -113,25 +115,39 @@ def choice_in(text: str, options: Sequence[str]) -> str | None:
     The whole text, else what follows the last "answer is", "answer:" and the like, else the only option in the last
     sentence that mentions any. None if that place names several options, or denies one ("not valid").
     """
+    folded = text.lower() if text.isascii() else None
+    if folded is not None and not _may_name(folded, options):
+        return None
     whole = whole_choice(text, options)
     if whole is not None or not options:
         return whole
-    cued = _mention(options, r"(?![\w’'])")
-    for cue in reversed(list(_CUE.finditer(text))):
+    cued, alone = _mentions(tuple(options))
+    has_cue = folded is None or any(word in folded for word in _CUES)
+    for cue in reversed(list(_CUE.finditer(text))) if has_cue else ():
         named = cued.match(text, cue.end())
         if named:
             other = _ALTERNATIVE.match(text, named.end())
             second = cued.match(text, other.end()) if other else None
-            return _option(named, options) if second is None or second.lastgroup == named.lastgroup else None
-    mentions = list(_mention(options, r"(?=[.):*\"”]|\s*+(?:\n|\Z))").finditer(text))
+            return _option(named, options) if second is None or _same(second, named) else None
+    mentions = list(alone.finditer(text))
     if not mentions:
         return None
     start = max((end.end() for end in _SENTENCE_END.finditer(text, 0, mentions[-1].start())), default=0)
     last = [mention for mention in mentions if mention.start() >= start]
     # Twelve characters hold any denial and what may stand between it and the option.
     denied = any(_DENIAL.search(text, max(start, mention.start() - 12), mention.start()) for mention in last)
-    is_one = len({mention.lastgroup for mention in last}) == 1
+    is_one = all(_same(mention, last[0]) for mention in last)
     return _option(last[0], options) if is_one and not denied else None
+
+
+def _may_name(folded: str, options: Sequence[str]) -> bool:
+    """Whether a text (ASCII, in small letters) may name an option at all: a look that spares most texts the search."""
+    return any((_letter(option) or " ".join(option.split()[:1])).lower() in folded for option in options)
+
+
+@lru_cache(maxsize=1024)
+def _core_of(option: str) -> str:
+    return _core(option)
 
 
 def _core(text: str) -> str:
@@ -148,22 +164,41 @@ def _letter(option: str) -> str | None:
     return letter if len(letter) == 1 and letter in string.ascii_letters else None
 
 
-def _mention(options: Sequence[str], after_letter: str) -> re.Pattern[str]:
-    """Finds an option as a word of its own, in any case; a bare letter in capitals only, and only before
-    `after_letter`, since "A" is also a word. The group `o<index>` says which option."""
-    alternatives = []
-    for index, option in sorted(enumerate(options), key=lambda item: -len(item[1])):
-        letter = _letter(option)
-        if letter is None:
-            words = r"\s++".join(map(re.escape, option.split()))
-            form = rf"(?<!\w)(?i:{words})(?!\w)"
-        else:
-            form = rf"\((?i:{letter})\)|(?<![\w’'(]){letter.upper()}{after_letter}"
-        if option.strip():
-            alternatives.append(f"(?P<o{index}>{form})")
-    return re.compile("|".join(alternatives) or r"(?!)")
+@lru_cache(maxsize=256)
+def _mentions(options: tuple[str, ...]) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """Finds an option as a word of its own, in any case: after a cue, and anywhere. A bare letter is found in capitals
+    only, and without a cue only where a sentence may end after it, since "A" is also a word.
+
+    The group `o<index>` says which option; letters, of which there may be 26, share the groups `inner` and `bare`.
+    """
+    letters = sorted({letter.upper() for letter in map(_letter, options) if letter is not None})
+    words = sorted(enumerate(options), key=lambda item: -len(item[1]))
+    forms = [
+        rf"(?P<o{index}>(?<!\w)(?i:{spaced})(?!\w))"
+        for index, option in words
+        if _letter(option) is None and (spaced := r"\s++".join(map(re.escape, option.split())))
+    ]
+    both = []
+    for after in (r"(?![\w’'])", r"(?=[.):*\"”]|\s*+(?:\n|\Z))"):
+        capitals = "".join(letters)
+        of_letters = [rf"\((?P<inner>(?i:[{capitals}]))\)|(?<![\w’'(])(?P<bare>[{capitals}]){after}"] if letters else []
+        both.append(re.compile("|".join(forms + of_letters) or r"(?!)"))
+    return both[0], both[1]
+
+
+def _same(one: re.Match[str], other: re.Match[str]) -> bool:
+    """Whether two mentions are of one option."""
+    return _named(one) == _named(other)
+
+
+def _named(mention: re.Match[str]) -> str:
+    group = mention.lastgroup
+    assert group is not None, "every alternative is a group"
+    return mention[group].upper() if group in ("inner", "bare") else group
 
 
 def _option(mention: re.Match[str], options: Sequence[str]) -> str:
-    assert mention.lastgroup is not None
-    return options[int(mention.lastgroup[1:])]
+    named = _named(mention)
+    if not named.startswith("o"):
+        return next(option for option in options if (_letter(option) or "").upper() == named)
+    return options[int(named[1:])]

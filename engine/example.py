@@ -32,8 +32,11 @@ class Example:
                 raise DataError(
                     f"example {self.id!r}, input {name!r}: expected text, found {type(text).__name__}; write it as text"
                 )
-            if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
-                raise DataError(f"example {self.id!r}, input {name!r}: holds half a surrogate pair; mend the encoding")
+            try:
+                text.encode()
+            except UnicodeEncodeError as error:
+                told = f"example {self.id!r}, input {name!r}: holds half a surrogate pair; mend the encoding"
+                raise DataError(told) from error
         object.__setattr__(self, "inputs", MappingProxyType(dict(self.inputs)))
 
 

@@ -12,8 +12,19 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+import orjson
+
 from semprop.engine.errors import ReplayError
-from semprop.providers.base import Completion, Stop, TokenLogprob, Usage
+from semprop.providers.base import (
+    Choices,
+    Completion,
+    Constraint,
+    JsonSchema,
+    Request,
+    Stop,
+    TokenLogprob,
+    Usage,
+)
 from semprop.providers.errors import ErrorClass, ItemError
 
 
@@ -115,6 +126,35 @@ def stopped_short(completion: Completion) -> Failure | None:
             return Failure(FailureKind.REFUSAL, "the model refused", completion.text)
         case _:
             return None
+
+
+def request_document(request: Request) -> dict[str, Any]:
+    """A request as JSON data, for the journal and for people."""
+    sampling = request.sampling
+    return {
+        "messages": [{"role": message.role, "content": message.text} for message in request.messages],
+        "sampling": {
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "max_tokens": sampling.max_tokens,
+            "seed": sampling.seed,
+            "stop": list(sampling.stop),
+            "top_logprobs": sampling.top_logprobs,
+        },
+        "constraint": _constraint_document(request.schema),
+        "draw": request.draw,
+        "sample": request.sample,
+    }
+
+
+def _constraint_document(schema: Constraint | None) -> dict[str, Any] | None:
+    match schema:
+        case None:
+            return None
+        case JsonSchema(name, document):
+            return {"name": name, "schema": orjson.loads(document)}
+        case Choices(options):
+            return {"choices": list(options)}
 
 
 IMPOSSIBLE = -1e9

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 import orjson
 
@@ -99,6 +100,10 @@ class Parameters(Mapping[str, ParameterValue]):
         self._values = dict(values)
         document = [(name, document_of(value)) for name, value in self._values.items()]
         self.hash = hashlib.blake2b(orjson.dumps(document), digest_size=8).hexdigest()
+
+    def __or__(self, other: Mapping[str, Any]) -> dict[str, Any]:
+        """A new dictionary of these values and others."""
+        return {**self._values, **other}
 
     def __getitem__(self, name: str) -> ParameterValue:
         return self._values[name]

@@ -99,34 +99,35 @@ def inputs_block(inputs: Sequence[tuple[str, str]]) -> str:
     return "\n".join(lines)
 
 
-def forward_request(node: Model, slots: Sequence[SlotValue], example: str, draw: str) -> Request:
+def forward_request(node: Model, slots: Sequence[SlotValue], example: str, draw: str, sample: int = 0) -> Request:
     """The request of a model node. A demonstration made from this example, or from one that reads the same here, is
     left out (law L7)."""
-    instruction, demonstrations, changes = "", Demonstrations(), {}
+    instruction, changes = "", {}
+    demonstrations: Demonstrations | None = None
     inputs: list[tuple[str, str]] = []
     for slot in slots:
-        match slot.purpose, slot.value:
-            case Purpose.INSTRUCTION, text:
-                instruction = shown(text)
-            case Purpose.DEMONSTRATIONS, Demonstrations() as given:
-                demonstrations = given
-            case Purpose.SAMPLING, Number(value):
-                changes[slot.name] = value
-            case _:
-                inputs.append((slot.name, shown(slot.value)))
+        purpose, value = slot.purpose, slot.value
+        if purpose is Purpose.INSTRUCTION:
+            instruction = value if isinstance(value, str) else shown(value)
+        elif purpose is Purpose.DEMONSTRATIONS and isinstance(value, Demonstrations):
+            demonstrations = value
+        elif purpose is Purpose.SAMPLING and isinstance(value, Number):
+            changes[slot.name] = value.value
+        else:
+            inputs.append((slot.name, value if isinstance(value, str) else shown(value)))
     if node.is_tagged:
         instruction = f"{instruction}\n\n{FORWARD_TAGGED}" if instruction else FORWARD_TAGGED
     turns: list[Turn] = []
     if node.placement is Placement.SYSTEM and instruction:
         turns.append(Turn.of("system", instruction))
     before = f"{instruction}\n\n" if node.placement is Placement.USER and instruction else ""
-    for turn in demonstrations.turns:
+    for turn in demonstrations.turns if demonstrations is not None else ():
         if (turn.origin != example or not example) and turn.inputs != tuple(inputs):
             turns.append(Turn.of("user", before + inputs_block(turn.inputs)))
             shown_output = f"<answer>{turn.output}</answer>" if node.is_tagged else turn.output
             turns.append(Turn.of("assistant", shown_output))
     turns.append(Turn.of("user", (before + inputs_block(inputs)).strip()))
-    request = Request(tuple(turns), node.sampling, Choices(node.choices) if node.choices else None, draw)
+    request = Request(tuple(turns), node.sampling, Choices(node.choices) if node.choices else None, draw, sample)
     return request.with_sampling(**changes) if changes else request
 
 

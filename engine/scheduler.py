@@ -7,10 +7,13 @@ is bounded by the window. Nothing polls; nothing recurses over a graph.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from types import TracebackType
+from typing import Any, Protocol, Self, TypeVar
 
 import anyio
 
@@ -31,6 +34,23 @@ class Start(Protocol):
     def __call__(self, work: Callable[..., Coroutine[Any, Any, Any]], /, *args: Any) -> object: ...
 
 
+@dataclass(slots=True)
+class Place:
+    """A start function that knows the place of the caller's item in its stream, so that requests can stand in line by
+    it."""
+
+    start: Start
+    index: int
+
+    def __call__(self, work: Callable[..., Coroutine[Any, Any, Any]], /, *args: Any) -> object:
+        return self.start(work, *args)
+
+
+def place_of(start: Start) -> int:
+    """The place of the item that `start` was given for; 0 if it was given for none."""
+    return start.index if isinstance(start, Place) else 0
+
+
 @asynccontextmanager
 async def group() -> AsyncIterator[Start]:
     """A task group as a start function. If tasks fail, the error that the caller can act on is raised bare, with the
@@ -44,6 +64,34 @@ async def group() -> AsyncIterator[Start]:
     if leading is not None:
         # Raised out here, since inside of the handler it would lose its own cause and context to the group.
         raise leading
+
+
+class Tasks:
+    """A task group whose tasks are cheap, can be cancelled one by one, and keep their errors to themselves: for work
+    that hands its result to those who wait. Leaving it waits for all of them."""
+
+    def __init__(self) -> None:
+        self._group = asyncio.TaskGroup()
+
+    async def __aenter__(self) -> Self:
+        await self._group.__aenter__()
+        return self
+
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Start one."""
+        self._group.create_task(work)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        leading: BaseException | None = None
+        try:
+            await self._group.__aexit__(kind, error, trace)
+        except BaseExceptionGroup as failed:
+            leading = _leading(failed)
+        # The error of the body goes on by itself.
+        if leading is not None and leading is not error:
+            raise leading
 
 
 def _leading(failed: BaseExceptionGroup[BaseException]) -> BaseException:
@@ -93,7 +141,7 @@ class _Stream:
         self._source = enumerate(source)
         self._work, self._consume, self._window = work, consume, window
         self._finished: dict[int, Callable[[], bool]] = {}
-        self._opened = self._consumed = 0
+        self._opened = self._consumed = self._returning = 0
         self._enough = self._failed = False
 
     async def run(self) -> None:
@@ -102,27 +150,46 @@ class _Stream:
                 self._open()
 
     def _open(self) -> None:
-        while self._opened - self._consumed < self._window and not self._failed:
-            entry = next(self._source, None)
+        """Start a task for each item that the window lets in and no task is about to take."""
+        while self._opened + self._returning - self._consumed < self._window:
+            entry = self._next()
             if entry is None:
                 return
-            self._opened += 1
-            self._start(self._one, *entry)
+            self._start(self._each, entry)
 
-    async def _one(self, index: int, item: Any) -> None:
-        try:
-            self._finished[index] = partial(self._consume, item, await self._work(item, self._start))
-        except AT_ONCE:
-            raise
-        except Exception as error:  # noqa: BLE001 — raised again in its turn
-            self._failed = True
-            self._finished[index] = partial(_raise, error)
-        while not self._enough and self._consumed in self._finished:
-            self._enough = self._finished.pop(self._consumed)()
-            self._consumed += 1
-        if self._enough:
-            self._scope.cancel()
-        else:
+    def _next(self) -> tuple[int, Any] | None:
+        if self._opened - self._consumed >= self._window or self._failed:
+            return None
+        entry = next(self._source, None)
+        if entry is not None:
+            self._opened += 1
+        return entry
+
+    async def _each(self, entry: tuple[int, Any] | None) -> None:
+        """One item after the other, while there is one that nobody has: a task costs more than an item."""
+        while entry is not None:
+            index, item = entry
+            try:
+                result = await self._work(item, Place(self._start, index))
+                self._finished[index] = partial(self._consume, item, result)
+            except AT_ONCE:
+                raise
+            except Exception as error:  # noqa: BLE001 — raised again in its turn
+                self._failed = True
+                self._finished[index] = partial(_raise, error)
+            while not self._enough and self._consumed in self._finished:
+                self._enough = self._finished.pop(self._consumed)()
+                self._consumed += 1
+            if self._enough:
+                self._scope.cancel()
+                return
+            self._returning += 1
+            try:
+                # Work that never waits must not keep the loop from everybody else.
+                await asyncio.sleep(0)
+            finally:
+                self._returning -= 1
+            entry = self._next()
             self._open()
 
 
@@ -130,18 +197,55 @@ def _raise(error: Exception) -> bool:
     raise error
 
 
-async def together(plans: Sequence[Callable[[], Awaitable[R]]]) -> tuple[R, ...]:
-    """Run all at once; their results in the order given."""
+async def together(plans: Sequence[Callable[[], Awaitable[R]]], start: Start | None = None) -> tuple[R, ...]:
+    """Run all at once; their results in the order given.
+
+    Args:
+        plans: what to run.
+        start: starts a task in a group of the caller's; without it, one is opened. With it, all plans end before the
+            first error, by their order, is raised; those that end everything are raised where they are.
+    """
     if len(plans) == 1:
         return (await plans[0](),)
+    if start is not None:
+        return await _beside(plans, start)
     results: dict[int, R] = {}
 
     async def one(index: int, plan: Callable[[], Awaitable[R]]) -> None:
         results[index] = await plan()
 
-    async with group() as start:
+    async with group() as begin:
         for index, plan in enumerate(plans):
-            start(one, index, plan)
+            begin(one, index, plan)
+    return tuple(results[index] for index in range(len(plans)))
+
+
+async def _beside(plans: Sequence[Callable[[], Awaitable[R]]], start: Start) -> tuple[R, ...]:
+    """The first plan in this task, the others beside it."""
+    results: dict[int, R] = {}
+    errors: dict[int, Exception] = {}
+    left = len(plans)
+    done = anyio.Event()
+
+    async def one(index: int, plan: Callable[[], Awaitable[R]]) -> None:
+        nonlocal left
+        try:
+            results[index] = await plan()
+        except AT_ONCE:
+            raise
+        except Exception as error:  # noqa: BLE001 — raised again below
+            errors[index] = error
+        left -= 1
+        if not left:
+            done.set()
+
+    for index, plan in enumerate(plans[1:], 1):
+        start(one, index, plan)
+    if plans:
+        await one(0, plans[0])
+        await done.wait()
+    if errors:
+        raise errors[min(errors)]
     return tuple(results[index] for index in range(len(plans)))
 
 
@@ -161,43 +265,70 @@ async def walk(
 
     Errors of `run` are raised here, in whichever task it ran; those that end everything are raised where they are.
     """
-    counts = list(waiting)
-    left = len(counts)
-    done = anyio.Event()
-    failed: list[Exception] = []
+    await _Walk(waiting, successors, run, start).whole()
 
-    async def follow(vertex: int) -> None:
-        nonlocal left
-        while True:
-            await run(vertex)
-            left -= 1
-            released = []
-            for successor in successors[vertex]:
-                counts[successor] -= 1
-                if not counts[successor]:
-                    released.append(successor)
-            if not released:
-                break
-            vertex = released[0]
-            for other in released[1:]:
-                start(aside, other)
-        if not left:
-            done.set()
 
-    async def aside(vertex: int) -> None:
+class _Walk:
+    """The state of one `walk` call."""
+
+    __slots__ = ("_done", "_failed", "_left", "_run", "_start", "_successors", "_waiting")
+
+    def __init__(
+        self,
+        waiting: Sequence[int],
+        successors: Sequence[Sequence[int]],
+        run: Callable[[int], Awaitable[None]],
+        start: Start,
+    ) -> None:
+        self._waiting, self._successors, self._run, self._start = list(waiting), successors, run, start
+        self._left = len(self._waiting)
+        self._done: anyio.Event | None = None  # Made where the DAG widens: most never do.
+        self._failed: list[Exception] = []
+
+    async def whole(self) -> None:
+        roots = [vertex for vertex, count in enumerate(self._waiting) if not count]
+        for root in roots[1:]:
+            self._widen(root)
+        if roots:
+            await self._follow(roots[0])
+            if self._done is not None:
+                await self._done.wait()
+        if self._failed:
+            raise self._failed[0]
+
+    async def _follow(self, vertex: int) -> None:
+        following: int | None = vertex
+        while following is not None:
+            await self._run(following)
+            following = self._released(following)
+        if not self._left and self._done is not None:
+            self._done.set()
+
+    def _released(self, vertex: int) -> int | None:
+        """Of those that waited for a vertex, the one to go on with here; the others begin beside it."""
+        self._left -= 1
+        following: int | None = None
+        for successor in self._successors[vertex]:
+            self._waiting[successor] -= 1
+            if self._waiting[successor]:
+                continue
+            if following is None:
+                following = successor
+            else:
+                self._widen(successor)
+        return following
+
+    def _widen(self, vertex: int) -> None:
+        if self._done is None:
+            self._done = anyio.Event()
+        self._start(self._aside, vertex)
+
+    async def _aside(self, vertex: int) -> None:
         try:
-            await follow(vertex)
+            await self._follow(vertex)
         except AT_ONCE:
             raise
         except Exception as error:  # noqa: BLE001 — raised again by the task that called
-            failed.append(error)
-            done.set()
-
-    roots = [vertex for vertex, count in enumerate(counts) if not count]
-    for root in roots[1:]:
-        start(aside, root)
-    if roots:
-        await follow(roots[0])
-        await done.wait()
-    if failed:
-        raise failed[0]
+            self._failed.append(error)
+            assert self._done is not None, "a side task is one because the DAG widened"
+            self._done.set()

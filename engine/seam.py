@@ -17,10 +17,16 @@ from semprop.providers.base import Completion, Request
 
 @dataclass(frozen=True, slots=True)
 class ModelCall:
-    """A request to the provider that plays a role."""
+    """A request to the provider that plays a role.
+
+    `level` (how many dependent steps lie before it) and `order` (the place of its item in its stream) say where it
+    stands in line; they enter no key and no decision.
+    """
 
     role: str
     request: Request
+    level: int = 0
+    order: int = 0
 
 
 @dataclass(frozen=True, slots=True)

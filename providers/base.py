@@ -46,7 +46,8 @@ class Message:
     @property
     def text(self) -> str:
         """All text parts, joined without a separator."""
-        return "".join(part.text for part in self.parts)
+        parts = self.parts
+        return parts[0].text if len(parts) == 1 else "".join([part.text for part in parts])
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +243,15 @@ class Provider(Protocol):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None: ...
+
+
+@runtime_checkable
+class Quiescent(Protocol):
+    """What a provider may have besides: it is told when nothing more will be asked of it until a request that it
+    holds is answered, so one that gathers requests (a batch) need not wait for others."""
+
+    def quiescent(self) -> None:
+        """Everything that can be asked now has been asked."""
 
 
 def content_key(identity: str, request: Request) -> str:

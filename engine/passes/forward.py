@@ -5,7 +5,7 @@ Awaits the seam; decides only what a reply is worth as a value. Failures are val
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,10 +16,10 @@ from semprop.engine.outcomes import Failure, FailureKind, Position, stopped_shor
 from semprop.engine.parameters import Number, Parameters
 from semprop.engine.prompts import FORMAT_REMINDER, forward_request, repair_request
 from semprop.engine.replies import ReplyError, parse_answer
-from semprop.engine.scheduler import Start, walk
+from semprop.engine.scheduler import Start, place_of, walk
 from semprop.engine.seam import FunctionCall, ModelCall, Seam
 from semprop.engine.tape import Record, SlotValue, Tape, Value
-from semprop.providers.base import Completion, Stop
+from semprop.providers.base import Completion, Request, Stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,7 @@ class Wiring:
     slots: tuple[tuple[Slot, ...], ...]
     waiting: tuple[int, ...]
     successors: tuple[tuple[int, ...], ...]
+    levels: tuple[int, ...]
 
 
 def wiring(graph: Graph) -> Wiring:
@@ -43,7 +44,11 @@ def wiring(graph: Graph) -> Wiring:
             if slot.source in place:
                 successors[place[slot.source]].append(index)
                 waiting[index] += 1
-    return Wiring(graph, slots, tuple(waiting), tuple(map(tuple, successors)))
+    levels = [0] * len(slots)
+    for index, released in enumerate(successors):  # Nodes stand in topological order.
+        for successor in released:
+            levels[successor] = max(levels[successor], levels[index] + 1)
+    return Wiring(graph, slots, tuple(waiting), tuple(map(tuple, successors)), tuple(levels))
 
 
 async def forward(
@@ -61,17 +66,19 @@ async def forward(
     """
     graph = wired.graph
     # Only what the graph declares: a spare field of the data must not pass for a node of the same name.
-    values: dict[str, Value] = {name: example.inputs[name] for name in graph.inputs}
-    values.update(parameters)
+    values: dict[str, Value] = parameters | {name: example.inputs[name] for name in graph.inputs}
     records: list[Record | None] = [None] * len(graph.nodes)
+    order = place_of(start)
 
     async def run(index: int) -> None:
         node = graph.nodes[index]
-        entering = wired.slots[index]
-        if any(slot.source not in values for slot in entering):
-            return
-        slots = tuple(SlotValue(slot.name, slot.source, slot.purpose, values[slot.source]) for slot in entering)
-        record = await run_node(node, slots, example.id, replace(at, node=node.name), seam)
+        slots: list[SlotValue] = []
+        for slot in wired.slots[index]:
+            if slot.source not in values:
+                return
+            slots.append(SlotValue(slot.name, slot.source, slot.purpose, values[slot.source]))
+        place = Position(at.step, at.phase, at.example, at.candidate, node.name, at.slot, at.sample, at.again)
+        record = await run_node(node, tuple(slots), example.id, place, Standing(seam, wired.levels[index], order))
         records[index] = record
         if not isinstance(record.value, Failure):
             values[node.name] = record.value
@@ -80,23 +87,40 @@ async def forward(
     return Tape(example, parameters.hash, tuple(record for record in records if record is not None), graph.output)
 
 
-async def run_node(node: Node, slots: Sequence[SlotValue], example: str, at: Position, seam: Seam) -> Record:
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The seam, and where a node's requests stand in line: how many levels lie before it, and its item's place."""
+
+    seam: Seam
+    level: int = 0
+    order: int = 0
+
+    def call(self, role: str, request: Request) -> ModelCall:
+        """A request with its place in line."""
+        return ModelCall(role, request, self.level, self.order)
+
+
+def run_node(
+    node: Node, slots: tuple[SlotValue, ...], example: str, at: Position, standing: Standing
+) -> Awaitable[Record]:
     """Run one node on given slot values."""
     match node:
         case Model():
-            return await _run_model(node, tuple(slots), example, at, seam)
+            return _run_model(node, slots, example, at, standing)
         case Function():
-            return await _run_function(node, tuple(slots), at, seam)
+            return _run_function(node, slots, at, standing.seam)
 
 
-async def _run_model(node: Model, slots: tuple[SlotValue, ...], example: str, at: Position, seam: Seam) -> Record:
-    request = replace(forward_request(node, slots, example, f"{node.name}|{example}"), sample=at.sample)
-    outcome = await seam.ask_model(at, ModelCall(node.role, request))
+async def _run_model(
+    node: Model, slots: tuple[SlotValue, ...], example: str, at: Position, standing: Standing
+) -> Record:
+    request = forward_request(node, slots, example, f"{node.name}|{example}", at.sample)
+    outcome = await standing.seam.ask_model(at, standing.call(node.role, request))
     value = _value_of(node, outcome)
     if _is_unreadable(node, value) and isinstance(outcome, Completion):
         assert isinstance(value, Failure)
         again = repair_request(request, outcome, value.message)
-        outcome = await seam.ask_model(replace(at, slot="repair"), ModelCall(node.role, again))
+        outcome = await standing.seam.ask_model(replace(at, slot="repair"), standing.call(node.role, again))
         value = _value_of(node, outcome)
     if isinstance(outcome, Failure):
         return Record(node, slots, outcome, outcome.text)

@@ -12,14 +12,16 @@ import inspect
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import anyio
 import numpy as np
 import orjson
 
+from semprop.engine.dispatcher import Dispatcher, Job, Rank
 from semprop.engine.errors import ContentError, NodeError, ReplayError, SempropError
 from semprop.engine.outcomes import Failure, FailureKind, Outcome, Position, Returned, failure_of
 from semprop.engine.replies import ReplyStyle
@@ -30,11 +32,9 @@ from semprop.engine.training.specification import Specification
 from semprop.engine.training.telemetry import Telemetry
 from semprop.providers.base import (
     Admission,
-    Choices,
     Completion,
-    Constraint,
-    JsonSchema,
     Provider,
+    Quiescent,
     Request,
     content_key,
 )
@@ -46,13 +46,24 @@ HOPELESS = 12
 PRIORITY = {"backward": 0, "update": 0, "gate": 1}
 LAST = 2
 
+PLACES = 1 << 20
+"""More items than ever stand in one line, so that the place of an item and its level make one number."""
+
 
 @dataclass(slots=True)
 class _Flight:
-    """A call under way, and what came of it; None if whoever made it was cancelled."""
+    """A function's call under way, and what came of it; None if whoever made it was cancelled."""
 
     done: anyio.Event = field(default_factory=anyio.Event)
     outcome: Outcome | None = None
+
+
+def rank_of(phase: str, level: int, order: int) -> Rank:
+    """Who goes first: what ends a step, then the gate, in its items' order; elsewhere whoever has the longest way to
+    go, then the items' order."""
+    if phase == "gate":
+        return PRIORITY[phase], order % PLACES * PLACES + level
+    return PRIORITY.get(phase, LAST), level * PLACES + order % PLACES
 
 
 class Asker:
@@ -60,33 +71,64 @@ class Asker:
 
     def __init__(self, spec: Specification, ledger: Ledger, telemetry: Telemetry, announce: Announcer) -> None:
         self._spec, self._ledger, self._telemetry, self._announce = spec, ledger, telemetry, announce
-        self._admission = anyio.Semaphore(spec.in_flight, fast_acquire=True)
+        providers = tuple(dict.fromkeys(spec.providers.values()))
+        self._listening = tuple(provider for provider in providers if isinstance(provider, Quiescent))
+        self._dispatcher = Dispatcher(spec.in_flight, self._quiescent if self._listening else None)
         self._threads = anyio.CapacityLimiter(spec.in_flight)
-        self._flow = spec.task if spec.run is None else str(spec.run)
+        # A flow of its own for each run: those that share a limiter share it fairly.
+        self._flow = f"{spec.task if spec.run is None else spec.run}#{id(self):x}"
+        self._roles: dict[str, tuple[Provider, str]] = {}
         self._flights: dict[str, _Flight] = {}
         self._failed: Counter[str] = Counter()
         self._worked: Counter[str] = Counter()
+
+    async def __aenter__(self) -> Self:
+        """Open it for models to be asked; requests live no longer than until it is left."""
+        await self._dispatcher.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._dispatcher.__aexit__(kind, error, trace)
 
     def style(self, role: str) -> ReplyStyle:
         return ReplyStyle.JSON if self._spec.provider(role).capabilities.schema else ReplyStyle.TAGS
 
     async def ask_model(self, position: Position, call: ModelCall) -> Completion | Failure:
-        provider = self._spec.provider(call.role)
-        key = content_key(provider.identity, call.request)
-        outcome = self._replayed(position, key)
+        provider, identity = self._roles.get(call.role) or self._provider(call.role)
+        ledger, key = self._ledger, content_key(identity, call.request)
+        outcome = self._replayed(position, key) if ledger.replaying else None
         if outcome is None:
-            outcome = await self._once(position, key, partial(self._call_model, position, key, call))
+            outcome = ledger.stored(key)
+            shared = outcome is not None or self._dispatcher.shares(key)
+            if outcome is None:
+                rank = rank_of(position.phase, call.level, call.order)
+                work = partial(self._call_model, position, key, call, provider, rank)
+                outcome = await self._dispatcher.result(key, rank, work)
+            if shared:
+                await self._again(position, key, outcome)
         assert not isinstance(outcome, Returned), "a model's key never holds a function's result"
         return outcome
 
+    def _provider(self, role: str) -> tuple[Provider, str]:
+        provider = self._spec.provider(role)
+        known = self._roles[role] = provider, provider.identity
+        return known
+
+    def _quiescent(self) -> None:
+        for provider in self._listening:
+            provider.quiescent()
+
     async def ask_function(self, position: Position, call: FunctionCall) -> Returned | Failure:
         if call.pure:
-            result = await self._run_function(call)
+            async with self._dispatcher.busy():
+                result = await self._run_function(call)
             pure = result if isinstance(result, Failure) else Returned(result)
             self._watch_function(call, pure)
             return pure
         key = function_key(position, call)
-        outcome = self._replayed(position, key)
+        outcome = self._replayed(position, key) if self._ledger.replaying else None
         if outcome is None:
             outcome = await self._once(position, key, partial(self._call_function, position, key, call))
         assert not isinstance(outcome, Completion), "a function's key never holds a completion"
@@ -138,28 +180,33 @@ class Asker:
 
     # Models -------------------------------------------------------------------------------------------------------
 
-    async def _call_model(self, position: Position, key: str, call: ModelCall) -> Outcome:
-        provider = self._spec.provider(call.role)
-        await self._ledger.intend(position, key, call.role, request_document(call.request))
+    async def _call_model(
+        self, position: Position, key: str, call: ModelCall, provider: Provider, rank: Rank, job: Job
+    ) -> Outcome:
+        """The job of a request: in flight is what was sent and is not yet durable, so a kill loses no more."""
+        ledger, telemetry, asked = self._ledger, self._telemetry, call.request
+        # What ends a step goes first in a limiter's queue, too; then the gate, then forward.
+        admission = Admission(self._flow, rank[0], rank[1], None, position.node)
+        request = Request(asked.messages, asked.sampling, asked.schema, asked.draw, asked.sample, admission)
         outcome: Completion | Failure | None = None
-        async with self._admission:  # In flight is what was sent and is not yet durable: a kill loses no more.
-            self._telemetry.in_flight += 1
+        await ledger.intend(position, key, call.role, request)
+        telemetry.in_flight += 1
+        try:
             try:
-                outcome = await _sent(provider, replace(call.request, admission=self._admitted(position)))
-                with anyio.CancelScope(shield=True):  # It is paid for: even a cancelled run keeps it.
-                    await self._ledger.settle(position, key, outcome)
-            finally:
-                self._telemetry.in_flight -= 1
-                if outcome is None:
-                    self._telemetry.unanswered(position)
-        usd = self._telemetry.called(position, call.role, outcome)
-        self._report(position, outcome, usd)
-        self._watch(provider.identity, outcome)
+                outcome = await provider.complete(request)
+            except ItemError as error:
+                outcome = failure_of(error)
+            job.keep()
+            usd = telemetry.called(position, call.role, outcome)
+            await ledger.settle(position, key, outcome)
+        finally:
+            telemetry.in_flight -= 1
+            if outcome is None:
+                telemetry.unanswered(position)
+        if self._announce.observed:
+            self._report(position, outcome, usd)
+        self._watch(self._roles[call.role][1], outcome)
         return outcome
-
-    def _admitted(self, position: Position) -> Admission:
-        """How a request stands in a limiter's queue: what ends a step first, then the gate, then forward."""
-        return Admission(flow=self._flow, priority=PRIORITY.get(position.phase, LAST), node=position.node)
 
     def _report(self, position: Position, outcome: Completion | Failure, usd: float | None) -> None:
         failed = isinstance(outcome, Failure)
@@ -181,7 +228,8 @@ class Asker:
     # Functions ----------------------------------------------------------------------------------------------------
 
     async def _call_function(self, position: Position, key: str, call: FunctionCall) -> Outcome:
-        result = await self._run_function(call)
+        async with self._dispatcher.busy():
+            result = await self._run_function(call)
         outcome: Outcome = result if isinstance(result, Failure) else Returned(_recordable(call, result))
         await self._ledger.settle(position, key, outcome)
         self._watch_function(call, outcome)
@@ -203,13 +251,6 @@ class Asker:
             raise
         except Exception as error:  # noqa: BLE001 — recorded: a tool's error excludes the example, it is never a score
             return Failure(FailureKind.FUNCTION, f"{call.name} raised {type(error).__name__}: {error}")
-
-
-async def _sent(provider: Provider, request: Request) -> Completion | Failure:
-    try:
-        return await provider.complete(request)
-    except ItemError as error:
-        return failure_of(error)
 
 
 def _known(value: Any) -> Any:
@@ -257,32 +298,3 @@ def _recordable(call: FunctionCall, result: Any) -> Any:
             f"{call.name!r} returned {found}, which cannot be recorded: return text, finite numbers, lists or dicts, "
             "or declare it pure=True if it depends on its arguments alone"
         ) from None
-
-
-def _constraint_document(schema: Constraint | None) -> dict[str, Any] | None:
-    match schema:
-        case None:
-            return None
-        case JsonSchema(name, document):
-            return {"name": name, "schema": orjson.loads(document)}
-        case Choices(options):
-            return {"choices": list(options)}
-
-
-def request_document(request: Request) -> dict[str, Any]:
-    """A request as JSON data, for the journal and for people."""
-    sampling = request.sampling
-    return {
-        "messages": [{"role": message.role, "content": message.text} for message in request.messages],
-        "sampling": {
-            "temperature": sampling.temperature,
-            "top_p": sampling.top_p,
-            "max_tokens": sampling.max_tokens,
-            "seed": sampling.seed,
-            "stop": list(sampling.stop),
-            "top_logprobs": sampling.top_logprobs,
-        },
-        "constraint": _constraint_document(request.schema),
-        "draw": request.draw,
-        "sample": request.sample,
-    }

@@ -19,7 +19,7 @@ from semprop.engine.losses import Loss, Score
 from semprop.engine.method import Scored
 from semprop.engine.outcomes import Failure, Position
 from semprop.engine.parameters import Parameters
-from semprop.engine.passes.forward import Wiring, forward, run_node
+from semprop.engine.passes.forward import Standing, Wiring, forward, run_node
 from semprop.engine.passes.loss import judged
 from semprop.engine.plans import Ask, Effect, Evaluate, Fork, Plan, Probe
 from semprop.engine.scheduler import Start, in_order, together
@@ -40,17 +40,18 @@ class Stage:
 
     async def score(self, parameters: Parameters, example: Example, at: Position, start: Start) -> Scored | Failure:
         """Forward and loss of one example; the failure if a provider left it without a score."""
-        at = replace(at, example=example.id)
+        at = Position(at.step, at.phase, example.id, at.candidate, at.node, at.slot, at.sample, at.again)
         tape = await forward(self.wired, parameters, example, at, self.seam, start)
         return await judged(tape, self.loss, at, self.seam)
 
 
 @dataclass(frozen=True, slots=True)
 class Driver:
-    """Runs plans at a place in the run."""
+    """Runs plans at a place in the run; `order` is where their requests stand in line."""
 
     stage: Stage
     at: Position
+    order: int = 0
 
     async def __call__(self, plan: Plan[Any]) -> Any:
         """Run a plan to its end and return what it returns.
@@ -93,7 +94,8 @@ class Driver:
         at = replace(self.at, node=ask.node, slot=ask.slot, sample=ask.sample)
         # Who draws: twins never share a random reply, and every step draws anew (law L2). Greedy keys ignore it.
         draw = f"{at.step}|{at.phase}|{ask.node}|{ask.slot}|{at.example}"
-        call = ModelCall(ask.role, replace(ask.request, draw=draw, sample=ask.sample))
+        request = replace(ask.request, draw=draw, sample=ask.sample)
+        call = ModelCall(ask.role, request, order=self.order)
         outcome = await self.stage.seam.ask_model(at, call)
         if isinstance(outcome, Failure) and not outcome.is_model_failure:
             outcome = await self.stage.seam.ask_model(replace(at, again=1), call)
@@ -104,13 +106,14 @@ class Driver:
         unknown = [name for name in changes if all(slot.name != name for slot in record.slots)]
         if unknown:
             raise RunError(f"a plan changed the slots {', '.join(unknown)} of {record.name!r}, which has no such slots")
-        slots = [replace(slot, value=changes.get(slot.name, slot.value)) for slot in record.slots]
+        slots = tuple(replace(slot, value=changes.get(slot.name, slot.value)) for slot in record.slots)
+        standing = Standing(self.stage.seam, order=self.order)
         # One batch may try a node under several values: they enter the position, since each is a request of its own.
         at = replace(self.at, example=example, candidate=_digest(changes), node=record.name, slot="evaluate")
         at = replace(at, sample=effect.sample)
-        value = (await run_node(record.node, slots, example, at, self.stage.seam)).value
+        value = (await run_node(record.node, slots, example, at, standing)).value
         if isinstance(value, Failure) and not value.is_model_failure:
-            value = (await run_node(record.node, slots, example, replace(at, again=1), self.stage.seam)).value
+            value = (await run_node(record.node, slots, example, replace(at, again=1), standing)).value
         return value
 
     async def _probe(self, probe: Probe) -> tuple[Score | Failure, ...]:

@@ -79,6 +79,11 @@ class Announcer:
     def __init__(self, observers: Iterable[Observer]) -> None:
         self._observers = list(observers)
 
+    @property
+    def observed(self) -> bool:
+        """Whether anybody looks."""
+        return bool(self._observers)
+
     def __call__(self, event: Event) -> None:
         for observer in tuple(self._observers):
             try:

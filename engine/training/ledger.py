@@ -8,11 +8,16 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Any, Protocol
 
-from semprop.engine.outcomes import Failure, Outcome, Position
+from semprop.engine.outcomes import Failure, Outcome, Position, Returned
+from semprop.providers.base import Request
 
 
 class Ledger(Protocol):
     """Records of one run. Usable outcomes (everything but provider failures) are found again by content key."""
+
+    @property
+    def replaying(self) -> bool:
+        """Whether positions may be on record."""
 
     def recorded(self, position: Position) -> tuple[str, Outcome] | None:
         """In a replay: the key and outcome at a position. Otherwise None."""
@@ -23,11 +28,15 @@ class Ledger(Protocol):
     def stored(self, key: str) -> Outcome | None:
         """A usable outcome of this key, if there is one."""
 
-    async def intend(self, position: Position, key: str, role: str, request: dict[str, Any]) -> None:
-        """Make durable that a request is about to be sent."""
+    async def intend(self, position: Position, key: str, role: str, request: Request) -> None:
+        """Make durable that a request is about to be sent.
+
+        Raises:
+            StorageError: it could not be written; nothing may be sent.
+        """
 
     async def settle(self, position: Position, key: str, outcome: Outcome) -> None:
-        """Make an outcome durable.
+        """Make an outcome durable. It is noted before this waits: being cancelled does not lose it.
 
         Raises:
             StorageError: it could not be written; the run must stop.
@@ -47,11 +56,16 @@ class Ledger(Protocol):
 
 
 class MemoryLedger:
-    """Keeps the last `size` usable outcomes, so that equal requests are paid once; keeps nothing after the run."""
+    """Keeps the latest usable outcomes, up to so many characters of text, so that equal requests are paid once; keeps
+    nothing after the run. A journal keeps them all."""
 
-    def __init__(self, size: int = 50_000) -> None:
-        self._size = size
+    def __init__(self, characters: int = 64_000_000) -> None:
+        self._room = characters
         self._outcomes: OrderedDict[str, Outcome] = OrderedDict()
+
+    @property
+    def replaying(self) -> bool:
+        return False
 
     def recorded(self, position: Position) -> None:
         return None
@@ -65,14 +79,16 @@ class MemoryLedger:
             self._outcomes.move_to_end(key)
         return outcome
 
-    async def intend(self, position: Position, key: str, role: str, request: dict[str, Any]) -> None:
+    async def intend(self, position: Position, key: str, role: str, request: Request) -> None:
         return None
 
     async def settle(self, position: Position, key: str, outcome: Outcome) -> None:
-        if is_usable(outcome):
-            self._outcomes[key] = outcome
-            if len(self._outcomes) > self._size:
-                self._outcomes.popitem(last=False)
+        if not is_usable(outcome) or key in self._outcomes:
+            return
+        self._outcomes[key] = outcome
+        self._room -= _weight(outcome)
+        while self._room < 0 and len(self._outcomes) > 1:
+            self._room += _weight(self._outcomes.popitem(last=False)[1])
 
     def link(self, position: Position, key: str) -> None:
         return None
@@ -90,3 +106,12 @@ class MemoryLedger:
 def is_usable(outcome: Outcome) -> bool:
     """Whether an equal request may be served by this outcome: all but provider failures."""
     return not isinstance(outcome, Failure) or outcome.is_model_failure
+
+
+_ENTRY = 500
+"""Characters that an outcome weighs besides its text."""
+
+
+def _weight(outcome: Outcome) -> int:
+    text = outcome.text if not isinstance(outcome, Returned) else str(outcome.value)
+    return _ENTRY + len(text)

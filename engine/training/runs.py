@@ -63,16 +63,19 @@ class Run:
     def exchanges(self) -> Iterator[Exchange]:
         """Every request of the run with its outcome: answered positions as they were answered, then those under way."""
         rows = self._rows(
-            "SELECT p.position, r.role, r.body, o.body, p.failure, 0 AS open, p.rowid AS place FROM positions p "
-            "JOIN requests r ON r.key = p.key LEFT JOIN outcomes o ON o.key = p.key "
-            "UNION ALL SELECT i.position, r.role, r.body, NULL, NULL, 1, min(i.id) FROM intents i "
-            "JOIN requests r ON r.key = i.key WHERE i.position NOT IN (SELECT position FROM positions) "
-            "GROUP BY i.position ORDER BY open, place",
+            "WITH asked AS (SELECT key, role, request, min(id) FROM intents GROUP BY key), "
+            "answered AS (SELECT position, key, body, usable, 0 AS linked, id FROM outcomes "
+            "UNION ALL SELECT position, key, NULL, 1, 1, id FROM links), "
+            "kept AS (SELECT key, body, min(id) FROM outcomes WHERE usable GROUP BY key) "
+            "SELECT a.position, r.role, r.request, coalesce(a.body, k.body), 0 AS open, a.linked, min(a.id) AS place "
+            "FROM answered a JOIN asked r ON r.key = a.key LEFT JOIN kept k ON k.key = a.key GROUP BY a.position "
+            "UNION ALL SELECT i.position, i.role, i.request, NULL, 1, 0, min(i.id) FROM intents i "
+            "WHERE i.position NOT IN (SELECT position FROM outcomes) GROUP BY i.position ORDER BY open, linked, place",
             (),
         )
-        for position, role, request, outcome, failure, _, _ in rows:
-            body = failure if failure is not None else outcome
-            yield Exchange(position, role, unpacked(request), None if body is None else outcome_of(unpacked(body)))
+        for position, role, request, body, *_ in rows:
+            outcome = None if body is None else outcome_of(unpacked(body))
+            yield Exchange(position, role, unpacked(request), outcome)
 
     @property
     def initial(self) -> Parameters:

@@ -36,7 +36,7 @@ class Specification:
         start: parameter values to start from; None takes the graph's own.
         labels: if given, the held-out report also scores the output with decoding constrained to these texts.
         keep_rejected: show U the proposals that the gate turned down. It leaks gate data, and the report says so.
-        in_flight: the most requests at once.
+        in_flight: the most requests of this run at once; a provider's own limits may let fewer through.
         run: the directory of the run's journal; None keeps it in memory only.
     """
 
@@ -56,7 +56,7 @@ class Specification:
     keep_rejected: bool = False
     task: str = ""
     notes: tuple[str, ...] = ()
-    in_flight: int = 16
+    in_flight: int = 128
     run: Path | None = None
 
     def __post_init__(self) -> None:

@@ -21,19 +21,25 @@ from semprop.engine.passes.backward import backward
 from semprop.engine.passes.gate import Race, race
 from semprop.engine.passes.loss import loss_of
 from semprop.engine.passes.update import update
-from semprop.engine.scheduler import Start, in_order
+from semprop.engine.scheduler import Start, in_order, place_of
 from semprop.engine.training.driver import Driver, Stage
 from semprop.engine.training.specification import Specification
 
 
 @dataclass(frozen=True, slots=True)
 class Selected:
-    """σ's product: every example that was looked at, those worth a gradient, and those that must not break."""
+    """σ's product: every example that was looked at, those worth a gradient, those that must not break, and the ids of
+    those that a provider left without a score."""
 
     scored: tuple[Scored, ...]
     wrong: tuple[Scored, ...]
     solved: tuple[Scored, ...]
-    missing: int
+    left_out: tuple[str, ...]
+
+    @property
+    def missing(self) -> int:
+        """How many have no score."""
+        return len(self.left_out)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +146,7 @@ async def select(spec: Specification, stage: Stage, given: StepInput) -> Selecte
     ordered = [scored[example.id] for example in given.minibatch if example.id in scored]
     wrong = tuple(entry for entry in ordered if is_wrong(entry))
     solved = tuple(entry for entry in ordered if not is_wrong(entry))[: rule.solved]
-    return Selected(tuple(ordered), wrong[:wanted], solved, len(missing))
+    return Selected(tuple(ordered), wrong[:wanted], solved, tuple(example.id for example in missing))
 
 
 async def backpropagate(
@@ -152,7 +158,7 @@ async def backpropagate(
     results: list[Mapping[str, Gradient]] = []
 
     async def one(entry: Scored, start: Start) -> Mapping[str, Gradient]:
-        drive = Driver(stage, Position(index, "backward", entry.tape.example.id))
+        drive = Driver(stage, Position(index, "backward", entry.tape.example.id), place_of(start))
         return await backward(entry.tape, method.seed(entry), trainable, rules, style, drive, start)
 
     def consume(_: Scored, gradients: Mapping[str, Gradient]) -> bool:

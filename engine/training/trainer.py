@@ -103,8 +103,8 @@ class Trainer:
         except BaseException:
             await self._stack.aclose()
             raise
-        asker = Asker(self.spec, self._ledger, self.telemetry, self._announce)
-        self._stage = Stage(wiring(self.spec.graph), self.spec.loss, asker, 2 * self.spec.in_flight)
+        self._asker = Asker(self.spec, self._ledger, self.telemetry, self._announce)
+        self._stage = Stage(wiring(self.spec.graph), self.spec.loss, self._asker, 2 * self.spec.in_flight)
         return self
 
     async def _open_ledger(self) -> Ledger:
@@ -151,7 +151,8 @@ class Trainer:
             given = StepInput(index, self.parameters, self._minibatch(index), self._is_copy, self._rejected, tried)
             # What ran ahead may not be on record: a step that is decided is replayed without running ahead.
             stage = replace(self._stage, window=1) if ledger.decided(index) else self._stage
-            step = await run_step(self.spec, stage, given)
+            async with self._asker:
+                step = await run_step(self.spec, stage, given)
             with anyio.CancelScope(shield=True):  # A step is on record whole, or not at all and is run again.
                 self._record(ledger, step)
                 # A native cancel goes through the shield: what is on record must be known here before anybody waits.
@@ -203,7 +204,8 @@ class Trainer:
         ledger.decide(step.index, "verdict", "", verdict_document(step))
         values = {name: document_of(value) for name, value in step.after.items()}
         ledger.decide(step.index, "parameters", "", values)
-        self.telemetry.close_pass("forward", (entry.tape.example.id for entry in selected.scored))
+        used = [entry.tape.example.id for entry in selected.scored]
+        self.telemetry.close_pass("forward", (*used, *selected.left_out))
         judged = step.race.board.rows if step.race else ()
         self.telemetry.close_pass("gate", (item.id for item in self.spec.splits.gate[: len(judged)]))
         self._announce(
@@ -234,7 +236,8 @@ class Trainer:
         ledger = self._opened()
         if self._result is None:
             spec = self.spec
-            report = await self._held_out()
+            async with self._asker:
+                report = await self._held_out()
             result = self.partial(status_of(spec.initial, self.parameters, report), report)
             if report is not None:
                 ledger.decide(len(self.steps), "held_out", "", held_out_document(report))
@@ -285,7 +288,7 @@ class Trainer:
             if self.parameters == self.spec.initial:
                 scored = await side(self.parameters)
                 return scored, scored
-            before, after = await together([lambda: side(self.spec.initial), lambda: side(self.parameters)])
+            before, after = await together([lambda: side(self.spec.initial), lambda: side(self.parameters)], start)
             return before, after
 
         def consume(item: Example, row: Row) -> bool:

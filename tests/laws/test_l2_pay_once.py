@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from collections import Counter
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import anyio
@@ -38,9 +39,17 @@ from semprop.providers import (
 WARM = Sampling(temperature=0.8, max_tokens=64)
 
 
-def asker(provider, ledger=None):
-    spec = worlds.specification(providers={"forward": provider})
-    return Asker(spec, ledger or MemoryLedger(), Telemetry(), Announcer([]))
+@pytest.fixture
+async def asker():
+    """Opens askers; all of them are left at the end."""
+    async with AsyncExitStack() as stack:
+
+        async def opened(provider, ledger=None):
+            spec = worlds.specification(providers={"forward": provider})
+            ask = Asker(spec, ledger or MemoryLedger(), Telemetry(), Announcer([]))
+            return await stack.enter_async_context(ask)
+
+        yield opened
 
 
 def call(text="hello", **changes):
@@ -67,36 +76,36 @@ async def ask_all(ask, *asked):
 # Equal requests ------------------------------------------------------------------------------------------------------
 
 
-async def test_equal_requests_in_flight_share_one_call():
+async def test_equal_requests_in_flight_share_one_call(asker):
     provider = worlds.scripted(["one"], latency=1.0)
-    outcomes = await ask_all(asker(provider), *((at(number), call()) for number in range(10)))
+    outcomes = await ask_all(await asker(provider), *((at(number), call()) for number in range(10)))
     assert [outcome.text for outcome in outcomes] == ["one"] * 10
     assert len(provider.requests) == 1
 
 
-async def test_equal_requests_later_are_served_from_the_store():
+async def test_equal_requests_later_are_served_from_the_store(asker):
     provider = worlds.scripted(["one"])
-    ask = asker(provider)
+    ask = await asker(provider)
     for number in range(3):
         assert (await ask.ask_model(at(number), call())).text == "one"
     assert len(provider.requests) == 1
 
 
-async def test_different_requests_share_nothing():
+async def test_different_requests_share_nothing(asker):
     provider = worlds.scripted(lambda request: request.messages[0].text)
-    outcomes = await ask_all(asker(provider), (at(0), call("a")), (at(1), call("b")))
+    outcomes = await ask_all(await asker(provider), (at(0), call("a")), (at(1), call("b")))
     assert [outcome.text for outcome in outcomes] == ["a", "b"]
 
 
-async def test_random_twins_draw_for_themselves_and_greedy_ones_share():
+async def test_random_twins_draw_for_themselves_and_greedy_ones_share(asker):
     for sampling, calls in ((WARM, 2), (Sampling(max_tokens=64), 1)):
         provider = worlds.scripted(lambda request: "x")
         twins = [(at(draw), call(sampling=sampling, draw=f"node|e{draw}")) for draw in range(2)]
-        await ask_all(asker(provider), *twins)
+        await ask_all(await asker(provider), *twins)
         assert len(provider.requests) == calls
 
 
-async def test_nodes_and_examples_with_equal_prompts_do_not_share_a_random_draw():
+async def test_nodes_and_examples_with_equal_prompts_do_not_share_a_random_draw(asker):
     names = ("a", "b")
     graph = Graph(
         inputs=("question",),
@@ -108,7 +117,7 @@ async def test_nodes_and_examples_with_equal_prompts_do_not_share_a_random_draw(
         output="answer",
     )
     provider = worlds.scripted(lambda request: "1")
-    ask = asker(provider)
+    ask = await asker(provider)
     stage = Stage(wiring(graph), Numeric(), ask, 4)
     async with anyio.create_task_group() as tasks:
         for name in ("e1", "e2"):
@@ -118,18 +127,18 @@ async def test_nodes_and_examples_with_equal_prompts_do_not_share_a_random_draw(
     assert len({request.draw for request in provider.requests}) == 6
 
 
-async def test_measuring_again_takes_a_new_sample_number_and_makes_a_new_call():
+async def test_measuring_again_takes_a_new_sample_number_and_makes_a_new_call(asker):
     provider = worlds.scripted(lambda request: str(request.sample))
-    ask = asker(provider)
+    ask = await asker(provider)
     outcomes = [await ask.ask_model(at(sample=n), call(sampling=WARM, draw="n|e", sample=n)) for n in (0, 1, 0)]
     assert [outcome.text for outcome in outcomes] == ["0", "1", "0"]
     assert len(provider.requests) == 2
 
 
-async def test_after_an_edit_only_the_nodes_downstream_of_it_are_called():
+async def test_after_an_edit_only_the_nodes_downstream_of_it_are_called(asker):
     provider = worlds.scripted(lambda request: "7")
     graph = worlds.graph(hints=2)
-    stage = Stage(wiring(graph), Numeric(), asker(provider), 4)
+    stage = Stage(wiring(graph), Numeric(), await asker(provider), 4)
     calls = []
     for edit in ({}, {"s": "Last."}, {"w1": "First."}, {}):
         before = len(provider.requests)
@@ -142,12 +151,12 @@ async def test_after_an_edit_only_the_nodes_downstream_of_it_are_called():
     assert calls == [2, 1, 1, 0]
 
 
-async def test_an_edit_of_the_last_node_costs_one_of_three_calls():
+async def test_an_edit_of_the_last_node_costs_one_of_three_calls(asker):
     parameters = [Parameter("w1", "First step."), Parameter("w2", "Second step."), Parameter("s", "Solve.")]
     nodes = [Model("a", "w1", ("question",)), Model("b", "w2", ("a",)), Model("answer", "s", ("b",))]
     graph = Graph(inputs=("question",), parameters=parameters, nodes=nodes, output="answer")
     provider = worlds.scripted(lambda request: f"[{request.messages[0].text}{request.messages[1].text}]")
-    stage = Stage(wiring(graph), Numeric(), asker(provider), 4)
+    stage = Stage(wiring(graph), Numeric(), await asker(provider), 4)
 
     async def calls(parameters):
         before = len(provider.requests)
@@ -162,24 +171,24 @@ async def test_an_edit_of_the_last_node_costs_one_of_three_calls():
 # Whose failure it was ------------------------------------------------------------------------------------------------
 
 
-async def test_a_provider_failure_is_never_served_from_the_store():
+async def test_a_provider_failure_is_never_served_from_the_store(asker):
     provider = worlds.scripted([ProviderFailure("busy", ErrorClass.OVERLOAD), "better"])
-    ask = asker(provider)
+    ask = await asker(provider)
     assert (await ask.ask_model(at(), call())).kind is FailureKind.OVERLOADED
     assert (await ask.ask_model(at(again=1), call())).text == "better"
 
 
-async def test_a_model_failure_is_served_like_any_reply():
+async def test_a_model_failure_is_served_like_any_reply(asker):
     provider = worlds.scripted([ItemError("filtered", ErrorClass.FILTER)])
-    ask = asker(provider)
+    ask = await asker(provider)
     for number in range(2):
         assert (await ask.ask_model(at(number), call())).kind is FailureKind.FILTER
     assert len(provider.requests) == 1
 
 
-async def test_a_cancelled_leader_hands_over_to_a_follower():
+async def test_a_call_outlives_whoever_asked_first_if_others_wait_for_it(asker):
     provider = worlds.scripted(lambda request: "late", latency=5.0)
-    ask = asker(provider)
+    ask = await asker(provider)
     outcomes = {}
 
     async def one(name, scope, position):
@@ -196,7 +205,22 @@ async def test_a_cancelled_leader_hands_over_to_a_follower():
         await anyio.lowlevel.checkpoint()
         leader.cancel()
     assert {name: outcome.text for name, outcome in outcomes.items()} == {"first": "late", "second": "late"}
-    assert len(provider.requests) == 2
+    assert len(provider.requests) == 1
+
+
+async def test_a_call_that_nobody_waits_for_any_more_is_cancelled_and_asked_anew(asker):
+    provider = worlds.scripted(lambda request: "late", latency=5.0)
+    ask = await asker(provider)
+    for expected in (1, 2):
+        async with anyio.create_task_group() as tasks:
+            for number in range(3):
+                tasks.start_soon(ask.ask_model, at(number), call())
+            while len(provider.requests) < expected:
+                await anyio.lowlevel.checkpoint()
+            tasks.cancel_scope.cancel()
+        assert len(provider.requests) == expected
+    assert (await ask.ask_model(at(), call())).text == "late"
+    assert provider.in_flight == 0
 
 
 # Durable before it is used -------------------------------------------------------------------------------------------
@@ -219,7 +243,7 @@ class Slow(MemoryLedger):
         await super().settle(position, key, outcome)
 
 
-async def test_a_reply_is_durable_before_anything_downstream_sees_it():
+async def test_a_reply_is_durable_before_anything_downstream_sees_it(asker):
     log, clock = [], VirtualClock()
 
     def answer(request):
@@ -229,15 +253,15 @@ async def test_a_reply_is_durable_before_anything_downstream_sees_it():
     parameters = [Parameter("w", "Hint."), Parameter("s", "Solve.")]
     nodes = [Model("hint", "w", ("question",)), Model("answer", "s", ("hint",))]
     graph = Graph(inputs=("question",), parameters=parameters, nodes=nodes, output="answer")
-    stage = Stage(wiring(graph), Numeric(), asker(Scripted(answer, clock=clock), Slow(clock, log)), 4)
+    stage = Stage(wiring(graph), Numeric(), await asker(Scripted(answer, clock=clock), Slow(clock, log)), 4)
     async with anyio.create_task_group() as tasks:
         await stage.score(graph.initial, worlds.example(1), Position(0, "forward"), tasks.start_soon)
     assert log == [(what, node) for node in ("hint", "answer") for what in ("intent", "sent", "settled")]
 
 
-async def test_a_follower_does_not_see_a_reply_before_it_is_durable_either():
+async def test_a_follower_does_not_see_a_reply_before_it_is_durable_either(asker):
     log, clock = [], VirtualClock()
-    ask = asker(Scripted(["x"], clock=clock), Slow(clock, log))
+    ask = await asker(Scripted(["x"], clock=clock), Slow(clock, log))
 
     async def one(number):
         await ask.ask_model(at(number, node="n"), call())
@@ -249,7 +273,7 @@ async def test_a_follower_does_not_see_a_reply_before_it_is_durable_either():
     assert log[:2] == [("intent", "n"), ("settled", "n")]
 
 
-async def test_a_reply_that_arrived_is_kept_though_the_run_is_cancelled_while_it_is_written():
+async def test_a_reply_that_arrived_is_kept_though_whoever_asked_is_cancelled_while_it_is_written():
     clock, answered = VirtualClock(), anyio.Event()
     ledger = Slow(clock, [])
 
@@ -258,8 +282,8 @@ async def test_a_reply_that_arrived_is_kept_though_the_run_is_cancelled_while_it
         return "x"
 
     provider = Scripted(answer, clock=clock)
-    ask = asker(provider, ledger)
-    async with anyio.create_task_group() as tasks:
+    spec = worlds.specification(providers={"forward": provider})
+    async with Asker(spec, ledger, Telemetry(), Announcer([])) as ask, anyio.create_task_group() as tasks:
         tasks.start_soon(ask.ask_model, at(), call())
         await answered.wait()
         tasks.cancel_scope.cancel()

@@ -139,12 +139,12 @@ async def test_a_chain_of_ten_thousand_model_calls_runs_forward_and_backward() -
         graph=graph, loss=CaseFolded(), splits=splits, method=semantic(), providers={"forward": scripted}
     )
     asker = Asker(spec, MemoryLedger(), Telemetry(unpriced), Announcer([]))
-    tape = await through(graph, asker)
-    assert tape.answer == "two"
     stage = Stage(wiring(graph), spec.loss, asker, 1)
     drive = Driver(stage, Position(0, "backward", "e"))
     rules = (spec.method.backward, spec.method.aggregate)
-    async with group() as start:
+    async with asker, group() as start:
+        tape = await through(graph, asker)
+        assert tape.answer == "two"
         seeds = spec.method.seed(Scored(tape, Score(0.0)))
         found = await backward(tape, seeds, graph.trainable, rules, asker.style("backward"), drive, start)
     assert len(found) == 2 * count

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from contextlib import AsyncExitStack
 
 import anyio
 import numpy as np
@@ -9,10 +10,10 @@ import pytest
 import worlds
 
 from semprop.engine import ContentError, Custom, Failure, FailureKind, NodeError, Position, ReplayError, Score
-from semprop.engine.outcomes import Returned
+from semprop.engine.outcomes import Returned, request_document
 from semprop.engine.replies import ReplyStyle
 from semprop.engine.seam import FunctionCall, ModelCall
-from semprop.engine.training.asker import HOPELESS, Asker, function_key, request_document
+from semprop.engine.training.asker import HOPELESS, Asker, function_key
 from semprop.engine.training.events import Announcer, CallDone
 from semprop.engine.training.journal import Journal
 from semprop.engine.training.ledger import MemoryLedger
@@ -37,10 +38,23 @@ def model_call(text="hello", role="forward", **changes):
     return ModelCall(role, Request((Message.of("user", text),), **changes))
 
 
-def asker(provider, ledger=None, observers=(), **changes):
+def closed(provider, ledger=None, observers=(), **changes):
+    """An asker that no model can be asked through yet."""
     telemetry = Telemetry()
     spec = worlds.specification(providers={"forward": provider}, **changes)
     return Asker(spec, ledger or MemoryLedger(), telemetry, Announcer(observers)), telemetry
+
+
+@pytest.fixture
+async def asker():
+    """Opens askers; all of them are left at the end."""
+    async with AsyncExitStack() as stack:
+
+        async def opened(provider, ledger=None, observers=(), **changes):
+            ask, telemetry = closed(provider, ledger, observers, **changes)
+            return await stack.enter_async_context(ask), telemetry
+
+        yield opened
 
 
 def function_call(call, pure=False, blocking=False, **arguments):
@@ -50,9 +64,9 @@ def function_call(call, pure=False, blocking=False, **arguments):
 # Models --------------------------------------------------------------------------------------------------------------
 
 
-async def test_a_reply_is_the_outcome_and_is_announced():
+async def test_a_reply_is_the_outcome_and_is_announced(asker):
     events = []
-    ask, telemetry = asker(worlds.scripted(["hi"]), observers=[events.append])
+    ask, telemetry = await asker(worlds.scripted(["hi"]), observers=[events.append])
     outcome = await ask.ask_model(AT, model_call())
     assert outcome.text == "hi"
     assert events == [CallDone("forward", 0, None, None, None, False)]
@@ -66,27 +80,27 @@ async def test_a_reply_is_the_outcome_and_is_announced():
         (ProviderFailure("busy", ErrorClass.OVERLOAD, attempts=4), FailureKind.OVERLOADED),
     ],
 )
-async def test_a_failure_of_one_request_is_an_outcome(error, kind):
+async def test_a_failure_of_one_request_is_an_outcome(asker, error, kind):
     events = []
-    ask, telemetry = asker(worlds.scripted([error]), observers=[events.append])
+    ask, telemetry = await asker(worlds.scripted([error]), observers=[events.append])
     outcome = await ask.ask_model(AT, model_call())
     assert (outcome.kind, outcome.message, outcome.attempts) == (kind, str(error), error.attempts)
     assert events[0].failed
     assert telemetry.document(0)["failures"] == {str(kind): 1}
 
 
-async def test_a_stopped_provider_stops_the_run_at_once():
+async def test_a_stopped_provider_stops_the_run_at_once(asker):
     provider = worlds.scripted([StopError("no such key", ErrorClass.AUTH)])
-    ask, telemetry = asker(provider)
+    ask, telemetry = await asker(provider)
     with pytest.raises(StopError, match="no such key"):
         await ask.ask_model(AT, model_call())
     assert len(provider.requests) == 1
     assert telemetry.document(0)["failures"] == {"unanswered": 1}
 
 
-async def test_a_provider_that_fails_and_never_succeeds_stops_the_run():
+async def test_a_provider_that_fails_and_never_succeeds_stops_the_run(asker):
     provider = worlds.scripted(lambda request: ProviderFailure("line down", ErrorClass.TRANSIENT))
-    ask, _ = asker(provider)
+    ask, _ = await asker(provider)
     for number in range(HOPELESS - 1):
         assert isinstance(await ask.ask_model(Position(number, "forward"), model_call(str(number))), Failure)
     with pytest.raises(StopError, match=f"the first {HOPELESS} calls to scripted:scripted failed .* line down"):
@@ -94,17 +108,17 @@ async def test_a_provider_that_fails_and_never_succeeds_stops_the_run():
 
 
 @pytest.mark.parametrize("success", ["fine", ItemError("filtered", ErrorClass.FILTER)])
-async def test_one_answer_is_enough_to_go_on_for_ever(success):
+async def test_one_answer_is_enough_to_go_on_for_ever(asker, success):
     provider = worlds.scripted([success] + [ProviderFailure("busy", ErrorClass.RATE)] * 30)
-    ask, _ = asker(provider)
+    ask, _ = await asker(provider)
     for number in range(31):
         await ask.ask_model(Position(number, "forward"), model_call(str(number)))
     assert len(provider.requests) == 31
 
 
-async def test_at_most_in_flight_requests_are_sent_at_once():
+async def test_at_most_in_flight_requests_are_sent_at_once(asker):
     provider = worlds.scripted(lambda request: "x", latency=1.0)
-    ask, _ = asker(provider, in_flight=3)
+    ask, _ = await asker(provider, in_flight=3)
     async with anyio.create_task_group() as tasks:
         for number in range(20):
             tasks.start_soon(ask.ask_model, Position(number, "forward"), model_call(str(number)))
@@ -112,9 +126,9 @@ async def test_at_most_in_flight_requests_are_sent_at_once():
     assert len(provider.requests) == 20
 
 
-async def test_a_call_that_is_cancelled_is_counted_and_leaves_no_intent_unexplained():
+async def test_a_call_that_is_cancelled_is_counted_and_leaves_no_intent_unexplained(asker):
     provider = worlds.scripted(lambda request: "x", latency=10.0)
-    ask, telemetry = asker(provider)
+    ask, telemetry = await asker(provider)
 
     async def impatient(scope):
         with scope:
@@ -132,16 +146,16 @@ async def test_a_call_that_is_cancelled_is_counted_and_leaves_no_intent_unexplai
 
 
 def test_the_style_follows_what_the_provider_of_a_role_can_do():
-    ask, _ = asker(worlds.scripted([], capabilities=Capabilities(schema=False)))
+    ask, _ = closed(worlds.scripted([], capabilities=Capabilities(schema=False)))
     assert ask.style("backward") is ReplyStyle.TAGS
-    assert asker(worlds.scripted([]))[0].style("update") is ReplyStyle.JSON
+    assert closed(worlds.scripted([]))[0].style("update") is ReplyStyle.JSON
 
 
 # Functions -----------------------------------------------------------------------------------------------------------
 
 
 async def ask_function(call, ask=None, position=AT):
-    ask = ask or asker(worlds.scripted([]))[0]
+    ask = ask or closed(worlds.scripted([]))[0]
     return await ask.ask_function(position, call)
 
 
@@ -180,11 +194,11 @@ async def test_errors_that_mean_the_run_are_not_swallowed(error):
         await ask_function(function_call(broken))
 
 
-async def test_a_function_that_fails_and_never_succeeds_stops_the_run():
+async def test_a_function_that_fails_and_never_succeeds_stops_the_run(asker):
     def broken(x):
         raise KeyError(x)
 
-    ask, _ = asker(worlds.scripted([]))
+    ask, _ = await asker(worlds.scripted([]))
     for number in range(HOPELESS - 1):
         await ask_function(function_call(broken, x=number), ask)
     with pytest.raises(NodeError, match="the function 'tool' failed and none succeeded"):
@@ -208,14 +222,14 @@ async def test_a_result_is_seen_as_the_journal_will_give_it_back():
     assert score == Returned({"value": 0.5, "feedback": "half", "lenient": 1.0})
 
 
-async def test_a_recorded_function_runs_once_for_equal_arguments_and_a_pure_one_every_time():
+async def test_a_recorded_function_runs_once_for_equal_arguments_and_a_pure_one_every_time(asker):
     calls = []
 
     def counted(x):
         calls.append(x)
         return x
 
-    ask, telemetry = asker(worlds.scripted([]))
+    ask, telemetry = await asker(worlds.scripted([]))
     for candidate in ("a", "b"):
         await ask_function(function_call(counted, x=1), ask, Position(0, "gate", "e1", candidate, "tool"))
     assert calls == [1]
@@ -239,7 +253,7 @@ async def test_an_async_function_that_is_called_blocking_is_awaited_all_the_same
     assert await ask_function(function_call(later, blocking=True)) == Returned(3)
 
 
-async def test_blocking_functions_are_bounded_and_cancellation_waits_for_them():
+async def test_blocking_functions_are_bounded_and_cancellation_waits_for_them(asker):
     begun, release, ended = threading.Semaphore(0), threading.Event(), []
 
     def slow(x):
@@ -248,7 +262,7 @@ async def test_blocking_functions_are_bounded_and_cancellation_waits_for_them():
         ended.append(x)
         return x
 
-    ask, _ = asker(worlds.scripted([]), in_flight=2)
+    ask, _ = await asker(worlds.scripted([]), in_flight=2)
     async with anyio.create_task_group() as tasks:
         for number in range(5):
             tasks.start_soon(ask.ask_function, Position(number, "f"), function_call(slow, blocking=True, x=number))
@@ -300,32 +314,33 @@ def test_a_request_is_shown_with_all_its_turns_and_settings():
 async def recorded(path, provider, *asks):
     """A journal in which these were asked, opened again."""
     journal = await Journal.create(path, {})
-    ask, _ = asker(provider, journal)
-    for position, call in asks:
-        await (ask.ask_model if isinstance(call, ModelCall) else ask.ask_function)(position, call)
+    ask, _ = closed(provider, journal)
+    async with ask:
+        for position, call in asks:
+            await (ask.ask_model if isinstance(call, ModelCall) else ask.ask_function)(position, call)
     await journal.close()
     return await Journal.reopen(path)
 
 
-async def test_a_replay_answers_from_the_journal_and_asks_nobody(tmp_path):
+async def test_a_replay_answers_from_the_journal_and_asks_nobody(asker, tmp_path):
     journal = await recorded(tmp_path / "run", worlds.scripted(["hi"]), (AT, model_call()))
     silent = worlds.scripted([])
-    ask, telemetry = asker(silent, journal)
+    ask, telemetry = await asker(silent, journal)
     assert (await ask.ask_model(AT, model_call())).text == "hi"
     assert not silent.requests
     assert telemetry.document(0)["reused"] == {"forward": 1}
     await journal.close()
 
 
-async def test_a_replay_of_another_request_is_refused_by_its_position(tmp_path):
+async def test_a_replay_of_another_request_is_refused_by_its_position(asker, tmp_path):
     journal = await recorded(tmp_path / "run", worlds.scripted(["hi"]), (AT, model_call()))
-    ask, _ = asker(worlds.scripted([]), journal)
+    ask, _ = await asker(worlds.scripted([]), journal)
     with pytest.raises(ReplayError, match=r"another request at Position\(step=0, phase='forward', example='e1'"):
         await ask.ask_model(AT, model_call("changed"))
     await journal.close()
 
 
-async def test_a_functions_result_is_replayed_and_a_pure_one_is_computed_again(tmp_path):
+async def test_a_functions_result_is_replayed_and_a_pure_one_is_computed_again(asker, tmp_path):
     calls = []
 
     def counted(x):
@@ -334,28 +349,28 @@ async def test_a_functions_result_is_replayed_and_a_pure_one_is_computed_again(t
 
     call = function_call(counted, x=1)
     journal = await recorded(tmp_path / "run", worlds.scripted([]), (AT, call))
-    ask, _ = asker(worlds.scripted([]), journal)
+    ask, _ = await asker(worlds.scripted([]), journal)
     assert await ask.ask_function(AT, call) == Returned(1)
     assert await ask.ask_function(AT, function_call(counted, pure=True, x=1)) == Returned(2)
     await journal.close()
 
 
-async def test_a_shared_provider_failure_is_replayed_for_everybody_who_shared_it(tmp_path):
+async def test_a_shared_provider_failure_is_replayed_for_everybody_who_shared_it(asker, tmp_path):
     failing = worlds.scripted([ProviderFailure("busy", ErrorClass.OVERLOAD)], latency=1.0)
     positions = [Position(0, "gate", "e1", candidate) for candidate in ("a", "b")]
     journal = await Journal.create(tmp_path / "run", {})
-    ask, _ = asker(failing, journal)
+    ask, _ = await asker(failing, journal)
     await asyncio.gather(*(ask.ask_model(position, model_call()) for position in positions))
     assert len(failing.requests) == 1
     await journal.close()
     journal = await Journal.reopen(tmp_path / "run")
-    ask, _ = asker(worlds.scripted([]), journal)
+    ask, _ = await asker(worlds.scripted([]), journal)
     outcomes = [await ask.ask_model(position, model_call()) for position in positions]
     assert [outcome.kind for outcome in outcomes] == [FailureKind.OVERLOADED] * 2
     await journal.close()
 
 
-async def test_a_loss_of_the_users_is_recorded_like_any_function():
+async def test_a_loss_of_the_users_is_recorded_like_any_function(asker):
     calls = []
 
     def loss(example, answer):
@@ -363,7 +378,7 @@ async def test_a_loss_of_the_users_is_recorded_like_any_function():
         return Score(1.0)
 
     custom = Custom("mine", loss)
-    ask, _ = asker(worlds.scripted([]), loss=custom)
+    ask, _ = await asker(worlds.scripted([]), loss=custom)
     arguments = {"example": worlds.example(1), "answer": Completion("x").text}
     for phase in ("forward", "gate"):
         call = FunctionCall(custom.name, custom.call, arguments)

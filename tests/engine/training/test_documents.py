@@ -72,7 +72,7 @@ def test_gradients_are_shown_by_variable_with_their_stance():
 def test_a_selection_shows_every_example_that_was_looked_at():
     done = Scored(worlds.tape(GRAPH, worlds.example(1), {"hint_1": "4", "answer": "4"}), Score(1.0, "", 1.0))
     broken = Scored(worlds.tape(GRAPH, worlds.example(2), {"hint_1": "4"}), Score(0.0, "no answer"))
-    document = selection_document(Selected((done, broken), (broken,), (done,), 3))
+    document = selection_document(Selected((done, broken), (broken,), (done,), ("e7", "e8", "e9")))
     assert [entry["answer"] for entry in document["scored"]] == ["4", None]
     assert [entry["score"] for entry in document["scored"]] == [1.0, 0.0]
     assert document["scored"][1]["feedback"] == "no answer"

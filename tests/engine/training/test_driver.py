@@ -1,6 +1,7 @@
 """The driver answers every effect of a plan, also of methods that exist only here."""
 
 import re
+from contextlib import AsyncExitStack
 
 import pytest
 import worlds
@@ -51,11 +52,18 @@ class Recorder(MemoryLedger):
         self.positions.append(position)
 
 
-def driver(provider, graph=None):
+@pytest.fixture
+async def opened():
+    """Opens askers; all of them are left at the end."""
+    async with AsyncExitStack() as stack:
+        yield stack.enter_async_context
+
+
+async def driver(opened, provider, graph=None):
     graph = graph or worlds.graph(hints=1)
     ledger = Recorder()
     spec = worlds.specification(graph=graph, providers={"forward": provider})
-    seam = Asker(spec, ledger, Telemetry(), Announcer([]))
+    seam = await opened(Asker(spec, ledger, Telemetry(), Announcer([])))
     return Driver(Stage(wiring(graph), Numeric(), seam, 4), AT), ledger
 
 
@@ -68,30 +76,30 @@ def one(*effects):
     return (yield effects)
 
 
-async def test_an_ask_is_answered_at_its_position():
-    drive, ledger = driver(worlds.scripted(["hi"]))
+async def test_an_ask_is_answered_at_its_position(opened):
+    drive, ledger = await driver(opened, worlds.scripted(["hi"]))
     (reply,) = await drive(one(ask(node="s", slot="repair", sample=2)))
     assert reply.text == "hi"
     assert ledger.positions == [Position(3, "update", "e1", node="s", slot="repair", sample=2)]
 
 
-async def test_the_replies_of_a_batch_come_in_the_order_of_the_effects():
+async def test_the_replies_of_a_batch_come_in_the_order_of_the_effects(opened):
     waits = {"a": 3.0, "b": 2.0, "c": 1.0}
     provider = worlds.scripted(lambda r: r.messages[0].text, latency=lambda r: waits[r.messages[0].text])
-    drive, _ = driver(provider)
+    drive, _ = await driver(opened, provider)
     replies = await drive(one(*(ask(text, node=text) for text in "abc")))
     assert [reply.text for reply in replies] == ["a", "b", "c"]
     assert provider.peak == 3
 
 
-async def test_an_empty_batch_is_answered_with_nothing():
-    drive, _ = driver(worlds.scripted([]))
+async def test_an_empty_batch_is_answered_with_nothing(opened):
+    drive, _ = await driver(opened, worlds.scripted([]))
     assert await drive(one()) == ()
 
 
-async def test_plans_of_a_fork_run_side_by_side_and_give_their_results():
+async def test_plans_of_a_fork_run_side_by_side_and_give_their_results(opened):
     provider = worlds.scripted(lambda request: request.messages[0].text, latency=1.0)
-    drive, _ = driver(provider)
+    drive, _ = await driver(opened, provider)
     (results,) = await drive(one(Fork(tuple(one(ask(text, node=text)) for text in "ab"))))
     assert [reply.text for (reply,) in results] == ["a", "b"]
     assert provider.peak == 2
@@ -106,24 +114,24 @@ def a_record(value="out"):
     return worlds.record(node, value, instruction="Say the sum.", question="What is 1 plus 3?")
 
 
-async def test_a_node_is_run_again_with_some_slots_changed():
-    drive, ledger = driver(worlds.scripted())
+async def test_a_node_is_run_again_with_some_slots_changed(opened):
+    drive, ledger = await driver(opened, worlds.scripted())
     (value,) = await drive(one(Evaluate(a_record(), worlds.example(1), {"question": "What is 2 plus 2?"})))
     assert value == "4"
     assert ledger.positions[0].node == "hint_1"
     assert ledger.positions[0].slot == "evaluate"
 
 
-async def test_a_node_under_two_values_in_one_batch_stands_at_two_positions():
-    drive, ledger = driver(worlds.scripted())
+async def test_a_node_under_two_values_in_one_batch_stands_at_two_positions(opened):
+    drive, ledger = await driver(opened, worlds.scripted())
     record, example = a_record(), worlds.example(1)
     changes = [{"question": f"What is {number} plus 0?"} for number in (1, 2)]
     assert await drive(one(*(Evaluate(record, example, change) for change in changes))) == ("1", "2")
     assert len(set(ledger.positions)) == 2
 
 
-async def test_a_change_of_a_slot_that_the_node_has_not_is_refused():
-    drive, _ = driver(worlds.scripted())
+async def test_a_change_of_a_slot_that_the_node_has_not_is_refused(opened):
+    drive, _ = await driver(opened, worlds.scripted())
     with pytest.raises(RunError, match="changed the slots nonsense of 'hint_1'"):
         await drive(one(Evaluate(a_record(), worlds.example(1), {"nonsense": "x"})))
 
@@ -146,9 +154,9 @@ QUESTION = "What is 1 plus 3?"
 
 
 @pytest.mark.parametrize("times", [1, 2])
-async def test_a_provider_failure_is_asked_once_more_before_a_plan_sees_it(times):
+async def test_a_provider_failure_is_asked_once_more_before_a_plan_sees_it(opened, times):
     provider = failing(times)
-    drive, ledger = driver(provider)
+    drive, ledger = await driver(opened, provider)
     plan = one(ask(QUESTION)) if times == 2 else one(Evaluate(a_record(), worlds.example(1), {}))
     (reply,) = await drive(plan)
     assert len(provider.requests) == 2
@@ -156,9 +164,9 @@ async def test_a_provider_failure_is_asked_once_more_before_a_plan_sees_it(times
     assert isinstance(reply, Failure) == (times == 2)
 
 
-async def test_a_probe_asks_its_failed_examples_once_more_and_gives_what_is_left_as_failures():
+async def test_a_probe_asks_its_failed_examples_once_more_and_gives_what_is_left_as_failures(opened):
     provider = failing(3)
-    drive, _ = driver(provider)
+    drive, _ = await driver(opened, provider)
     graph = worlds.graph(hints=1)
     examples = tuple(worlds.example(number) for number in range(2))
     probe = Probe(graph.initial.replaced({"w1": "Say the sum.", "s": "Say the sum."}), examples)
@@ -167,9 +175,9 @@ async def test_a_probe_asks_its_failed_examples_once_more_and_gives_what_is_left
     assert [getattr(score, "kind", None) for score in scores] == [FailureKind.OVERLOADED, None]
 
 
-async def test_a_model_failure_is_not_asked_again():
+async def test_a_model_failure_is_not_asked_again(opened):
     provider = worlds.scripted([ItemError("filtered", ErrorClass.FILTER)])
-    drive, _ = driver(provider)
+    drive, _ = await driver(opened, provider)
     (reply,) = await drive(one(ask()))
     assert reply.kind is FailureKind.FILTER
 
@@ -178,21 +186,21 @@ async def test_a_model_failure_is_not_asked_again():
 
 
 @pytest.mark.parametrize(("garbage", "named"), [(("x",), "str"), (7, "int"), (ask(), "Ask")])
-async def test_a_plan_that_yields_something_else_is_refused(garbage, named):
+async def test_a_plan_that_yields_something_else_is_refused(opened, garbage, named):
     def plan():
         yield garbage
 
-    drive, _ = driver(worlds.scripted(["hi"]))
+    drive, _ = await driver(opened, worlds.scripted(["hi"]))
     with pytest.raises(RunError, match=f"a plan yielded {named}"):
         await drive(plan())
 
 
-async def test_a_plan_that_raises_is_named_by_its_position():
+async def test_a_plan_that_raises_is_named_by_its_position(opened):
     def plan():
         yield (ask(),)
         raise ZeroDivisionError("oh")
 
-    drive, _ = driver(worlds.scripted(["hi"]))
+    drive, _ = await driver(opened, worlds.scripted(["hi"]))
     where = re.escape("Position(step=3, phase='update', example='e1'")
     with pytest.raises(NodeError, match=f"a plan of the method raised at {where}.*ZeroDivisionError: oh") as caught:
         await drive(plan())
@@ -200,12 +208,12 @@ async def test_a_plan_that_raises_is_named_by_its_position():
 
 
 @pytest.mark.parametrize("error", [RunError("mine"), StopError("bill", ErrorClass.QUOTA)])
-async def test_errors_that_mean_the_run_pass_through_a_plan(error):
+async def test_errors_that_mean_the_run_pass_through_a_plan(opened, error):
     def plan():
         yield from ()
         raise error
 
-    drive, _ = driver(worlds.scripted([]))
+    drive, _ = await driver(opened, worlds.scripted([]))
     with pytest.raises(type(error)):
         await drive(plan())
 
@@ -263,7 +271,7 @@ async def test_a_method_of_whole_graph_probes_needs_no_change_of_any_pass():
     assert levels == pytest.approx([2.0, 3.0, 4.0])
 
 
-async def test_a_finite_difference_of_one_node_gives_a_numeric_gradient():
+async def test_a_finite_difference_of_one_node_gives_a_numeric_gradient(opened):
     def square(x):
         return x * x
 
@@ -274,5 +282,5 @@ async def test_a_finite_difference_of_one_node_gives_a_numeric_gradient():
         values = yield tuple(Evaluate(record, worlds.example(1), {"x": Number(x)}) for x in (3.01, 2.99))
         return (values[0] - values[1]) / 0.02
 
-    drive, _ = driver(worlds.scripted([]))
+    drive, _ = await driver(opened, worlds.scripted([]))
     assert await drive(slope()) == pytest.approx(6.0)

@@ -16,10 +16,10 @@ from semprop.engine import Failure, FailureKind, Position, ReplayError, StorageE
 from semprop.engine.outcomes import Returned, document_of, outcome_of
 from semprop.engine.training.journal import FILE_NAME, RECENT, SCHEMA_VERSION, Journal, packed, position_text, unpacked
 from semprop.engine.training.runs import Run
-from semprop.providers import Completion, Stop, TokenLogprob, Usage
+from semprop.providers import Completion, Message, Request, Stop, TokenLogprob, Usage
 
 AT = Position(0, "forward", "e1", node="answer")
-REQUEST = {"messages": [{"role": "user", "content": "?"}]}
+REQUEST = Request((Message.of("user", "?"),))
 
 
 @pytest.fixture
@@ -43,13 +43,13 @@ async def settled(journal, key="k", position=AT, outcome=Completion("7")):
 # The file ------------------------------------------------------------------------------------------------------------
 
 
-async def test_the_schema_is_version_1(path):
+async def test_the_schema_is_version_2(path):
     journal = await Journal.create(path, {"status": "running"})
     await journal.close()
-    assert SCHEMA_VERSION == 1
-    assert rows(path, "PRAGMA user_version") == [(1,)]
+    assert SCHEMA_VERSION == 2
+    assert rows(path, "PRAGMA user_version") == [(2,)]
     tables = {name for (name,) in rows(path, "SELECT name FROM sqlite_master WHERE type = 'table'")}
-    assert tables == {"meta", "requests", "intents", "outcomes", "positions", "decisions"}
+    assert tables == {"meta", "intents", "outcomes", "links", "decisions"}
     assert Run(path).meta("status") == "running"
 
 
@@ -88,10 +88,10 @@ async def test_what_is_no_journal_is_refused(path, content):
 
 async def test_another_version_is_refused(path):
     await (await Journal.create(path, {})).close()
-    rows(path, "PRAGMA user_version=2")
-    with pytest.raises(StorageError, match="has schema 2; this version of semprop reads 1"):
+    rows(path, "PRAGMA user_version=1")
+    with pytest.raises(StorageError, match="has schema 1; this version of semprop reads 2"):
         await Journal.reopen(path)
-    with pytest.raises(StorageError, match="has schema 2"):
+    with pytest.raises(StorageError, match="has schema 1"):
         Run(path)
 
 
@@ -164,7 +164,7 @@ async def test_close_writes_what_is_queued_and_can_be_called_again(path):
     await journal.close()
     await journal.close()
     assert rows(path, "SELECT count(*) FROM decisions") == [(1,)]
-    assert rows(path, "SELECT key FROM positions") == [("k",)]
+    assert rows(path, "SELECT key FROM links") == [("k",)]
 
 
 async def test_a_cancelled_close_still_closes(path):
@@ -193,10 +193,11 @@ async def test_a_closed_journal_is_one_file(path):
 
 
 async def test_a_journal_that_cannot_be_read_is_a_storage_error(path):
-    journal = await Journal.create(path, {})
+    await (await Journal.create(path, {})).close()
+    journal = await Journal.reopen(path)
     rows(path, "DROP TABLE outcomes")
     with pytest.raises(StorageError, match="cannot be read: no such table"):
-        journal.stored("k")
+        journal.recorded(AT)
     await journal.close()
 
 

@@ -31,7 +31,7 @@ async def test_usable_outcomes_are_found_by_key_and_others_are_not():
 
 
 async def test_the_outcomes_least_recently_used_are_forgotten():
-    ledger = MemoryLedger(size=2)
+    ledger = MemoryLedger(characters=1_200)
     for key in ("a", "b"):
         await ledger.settle(AT, key, Completion(key))
     assert ledger.stored("a")

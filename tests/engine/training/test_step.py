@@ -31,13 +31,17 @@ def given(spec, **changes):
 
 async def selected(script, **changes):
     spec = worlds.specification(providers={"forward": worlds.scripted(script)}, **changes)
-    return await select(spec, stage_of(spec), given(spec))
+    stage = stage_of(spec)
+    async with stage.seam:
+        return await select(spec, stage, given(spec))
 
 
 async def step(script=worlds.script, start=None, **changes):
     provider = worlds.scripted(script)
     spec = worlds.specification(providers={"forward": provider}, **changes)
-    return await run_step(spec, stage_of(spec), given(spec, **(start or {}))), provider
+    stage = stage_of(spec)
+    async with stage.seam:
+        return await run_step(spec, stage, given(spec, **(start or {}))), provider
 
 
 def right_for(*numbers):
@@ -239,6 +243,7 @@ async def test_every_gate_gets_the_incumbent_first(gate):
 
 async def test_a_score_of_the_stage_has_the_position_of_its_example():
     spec = worlds.specification()
-    async with anyio.create_task_group() as tasks:
-        entry = await stage_of(spec).score(spec.initial, worlds.example(1), Position(0, "forward"), tasks.start_soon)
+    stage = stage_of(spec)
+    async with stage.seam, anyio.create_task_group() as tasks:
+        entry = await stage.score(spec.initial, worlds.example(1), Position(0, "forward"), tasks.start_soon)
     assert entry.score == Score(0.0, entry.score.feedback, entry.score.lenient)

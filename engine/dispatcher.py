@@ -1,0 +1,188 @@
+"""The dispatcher: who of those that ask goes next, and who may share an answer. Bounds how many calls run at once.
+
+Calls stand in line by rank. Those with one key share one run (single flight), which outlives any of them and ends with
+the last. Takes coroutine functions, gives their results; knows nothing of what they do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Any, Self
+
+from semprop.engine.errors import RunError
+from semprop.engine.scheduler import Tasks
+
+Rank = tuple[int, int]
+"""Who goes first: lower numbers, compared from the left; then whoever came first."""
+
+_SETTLED = 8
+"""Turns of the loop in which nothing was asked, after which what is under way is taken to be all there can be: a reply
+reaches whoever asks next within fewer."""
+
+
+class Job:
+    """One run of a piece of work that several tasks may wait for."""
+
+    __slots__ = ("is_kept", "is_over", "key", "task", "waiting", "work")
+
+    def __init__(self, key: str, work: Callable[[Job], Coroutine[Any, Any, Any]]) -> None:
+        self.key, self.work = key, work
+        self.waiting: list[asyncio.Future[Any]] = []
+        self.task: asyncio.Task[None] | None = None
+        self.is_kept = self.is_over = False
+
+    def keep(self) -> None:
+        """From here on it is worth finishing even if nobody waits: what came is paid for."""
+        self.is_kept = True
+
+
+class Dispatcher:
+    """Runs jobs, at most `limit` at once, the lowest rank first. Enter it for as long as jobs may be waited for;
+    leaving it waits until none is left.
+
+    Args:
+        limit: jobs at once.
+        quiescent: called when no further job can begin until one that runs has ended.
+    """
+
+    def __init__(self, limit: int, quiescent: Callable[[], None] | None = None) -> None:
+        self._limit, self._quiescent = limit, quiescent
+        self._jobs: dict[str, Job] = {}
+        self._line: list[tuple[Rank, int, Job]] = []
+        self._came = self._running = self._held = 0
+        self._watching = False
+        self._tasks: Tasks | None = None
+
+    def __repr__(self) -> str:
+        return f"Dispatcher({self._running} of {self._limit} running, {len(self._line)} in line)"
+
+    async def __aenter__(self) -> Self:
+        if self._tasks is not None:
+            raise RunError("this dispatcher is open already: use one for each run")
+        self._tasks = await Tasks().__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        tasks, self._tasks = self._tasks, None
+        assert tasks is not None, "it was entered"
+        await tasks.__aexit__(kind, error, trace)
+
+    def shares(self, key: str) -> bool:
+        """Whether a call with this key is under way or in line."""
+        return key in self._jobs
+
+    async def result(self, key: str, rank: Rank, work: Callable[[Job], Coroutine[Any, Any, Any]]) -> Any:
+        """What `work` returns or raises, when its turn has come; or what an equal call gives that came before.
+
+        If the caller is cancelled and nobody else waits for it, the call is cancelled or leaves the line; one that was
+        marked to be kept goes on.
+
+        Raises:
+            RunError: the dispatcher is not open, or a call was cancelled from outside.
+        """
+        job = self._jobs.get(key)
+        if job is None:
+            job = self._jobs[key] = Job(key, work)
+            self._came += 1
+            if self._running < self._limit:
+                self._launch(job)
+            else:
+                heapq.heappush(self._line, (rank, self._came, job))
+            if self._quiescent is not None:
+                self._watch()
+        future = asyncio.get_running_loop().create_future()
+        job.waiting.append(future)
+        try:
+            return await future
+        except asyncio.CancelledError:
+            if not job.is_over:
+                job.waiting.remove(future)
+                if not job.waiting and not job.is_kept:
+                    self._over(job)
+                    if job.task is not None:
+                        job.task.cancel()
+            raise
+
+    @asynccontextmanager
+    async def busy(self) -> AsyncIterator[None]:
+        """While inside, something that is no job may still lead to one: nothing is quiescent."""
+        self._held += 1
+        try:
+            yield
+        finally:
+            self._held -= 1
+            if self._quiescent is not None:
+                self._watch()
+
+    def _launch(self, job: Job) -> None:
+        if self._tasks is None:
+            del self._jobs[job.key]
+            raise RunError("nothing can be asked: the dispatcher is not open (use `async with`)")
+        self._running += 1
+        self._tasks.start(self._run(job))
+
+    async def _run(self, job: Job | None) -> None:
+        """One job after the other, while there is one in line."""
+        me = asyncio.current_task()
+        try:
+            while job is not None:
+                if not job.is_over:
+                    job.task = me
+                    await self._finish(job)
+                    if self._quiescent is not None:
+                        self._watch()
+                job = heapq.heappop(self._line)[2] if self._line else None
+        finally:
+            self._running -= 1
+            if self._line and self._tasks is not None:  # This task was cancelled with its job; the line goes on.
+                self._launch(heapq.heappop(self._line)[2])
+
+    async def _finish(self, job: Job) -> None:
+        try:
+            result = await job.work(job)
+        except asyncio.CancelledError:
+            self._over(job, error=RunError("a request was cancelled from outside while somebody waited for it"))
+            raise
+        except Exception as error:  # noqa: BLE001 — raised by those who wait
+            self._over(job, error=error)
+        else:
+            self._over(job, result)
+
+    def _over(self, job: Job, result: Any = None, error: Exception | None = None) -> None:
+        if job.is_over:
+            return
+        job.is_over = True
+        del self._jobs[job.key]
+        for future in job.waiting:
+            if future.done():
+                continue
+            if error is None:
+                future.set_result(result)
+            else:
+                future.set_exception(error)
+
+    def _watch(self) -> None:
+        """After a change: see whether it was the last for now."""
+        if not self._watching:
+            self._watching = True
+            asyncio.get_running_loop().call_soon(self._look, self._mark(), _SETTLED)
+
+    def _mark(self) -> tuple[int, int, int]:
+        return self._came, self._running, self._held
+
+    def _look(self, before: tuple[int, int, int], turns: int) -> None:
+        now = self._mark()
+        if self._quiescent is None or not self._running:
+            self._watching = False
+        elif now != before or turns:
+            asyncio.get_running_loop().call_soon(self._look, now, turns - 1 if now == before else _SETTLED)
+        else:
+            self._watching = False
+            if not self._held:
+                self._quiescent()
