@@ -142,7 +142,7 @@ def choice_in(text: str, options: Sequence[str]) -> str | None:
 
 def _may_name(folded: str, options: Sequence[str]) -> bool:
     """Whether a text (ASCII, in small letters) may name an option at all: a look that spares most texts the search."""
-    return any((_letter(option) or " ".join(option.split()[:1])).lower() in folded for option in options)
+    return any(all(word in folded for word in (_letter(option) or option).lower().split()) for option in options)
 
 
 @lru_cache(maxsize=1024)

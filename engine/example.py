@@ -46,6 +46,8 @@ def normalised(example: Example) -> str:
 
 
 def _folded(text: str) -> str:
+    if text.isascii():
+        return " ".join(text.lower().split())
     # Compatibility caseless matching (Unicode, definition D146): folding case can undo a normal form.
     once = unicodedata.normalize("NFKD", unicodedata.normalize("NFD", text).casefold())
     return " ".join(unicodedata.normalize("NFKD", once.casefold()).split())

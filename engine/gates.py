@@ -7,9 +7,11 @@ sides, and a verdict that some completion of the missing cells in [0, 1] could t
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from semprop.engine.statistics import fall_unequally
 
@@ -23,13 +25,16 @@ class Hole(Enum):
 
 Cell = float | Hole
 
+Row = tuple[Cell, ...]
+"""What one item gave: a cell for each contender."""
+
 
 @dataclass(frozen=True, slots=True)
 class Board:
     """What has been measured. `rows[i][j]` is the score of contender j (0 is the incumbent) on item i; `total` is how
     many items there are; `sizes[j]` is the length in bytes of contender j's parameters, to break ties."""
 
-    rows: tuple[tuple[Cell, ...], ...]
+    rows: tuple[Row, ...]
     total: int
     sizes: tuple[int, ...]
 
@@ -64,9 +69,14 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """Measure the next items, for these columns only (0 is always among them)."""
+    """Measure the next items, for these columns only (0 is always among them).
+
+    `surely` is how many items more every verdict takes, in all of these columns and whatever they hold: measured at
+    once, none of them is speculative.
+    """
 
     racing: tuple[int, ...]
+    surely: int = 1
 
 
 class Gate(Protocol):
@@ -76,6 +86,43 @@ class Gate(Protocol):
     def name(self) -> str: ...
 
     def decide(self, board: Board) -> Verdict | Need: ...
+
+
+class Fold(Protocol):
+    """A board that grows by rows, as a gate keeps it in mind."""
+
+    def add(self, row: Row) -> None:
+        """The next row, in canonical order."""
+
+    def decide(self) -> Verdict | Need:
+        """What the gate's `decide` says of the board with all rows so far."""
+
+
+@runtime_checkable
+class Folding(Gate, Protocol):
+    """A gate that decides row by row, at a cost that does not grow with the board."""
+
+    def folded(self, board: Board) -> Fold:
+        """The board so far."""
+
+
+def folded(gate: Gate, board: Board) -> Fold:
+    """The board so far, as the gate keeps it in mind; a gate that keeps nothing reads it again for every row."""
+    return gate.folded(board) if isinstance(gate, Folding) else _Whole(gate, board)
+
+
+class _Whole:
+    """Every row, for a gate that only knows whole boards."""
+
+    def __init__(self, gate: Gate, board: Board) -> None:
+        self._gate, self._board = gate, board
+        self._rows = list(board.rows)
+
+    def add(self, row: Row) -> None:
+        self._rows.append(row)
+
+    def decide(self) -> Verdict | Need:
+        return self._gate.decide(Board(tuple(self._rows), self._board.total, self._board.sizes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,72 +146,165 @@ class StrictGate:
     name: str = "strict"
 
     def decide(self, board: Board) -> Verdict | Need:
-        bounds = [_bounds(board, column) for column in range(len(board.sizes))]
+        return self.folded(board).decide()
+
+    def folded(self, board: Board) -> Fold:
+        fold = _Strict(board.total, board.sizes)
+        for row in board.rows:
+            fold.add(row)
+        return fold
+
+
+class _Strict:
+    """A board as the strict gate keeps it in mind: a few sums for each contender."""
+
+    __slots__ = ("_columns", "_pending", "_sizes")
+
+    def __init__(self, total: int, sizes: Sequence[int]) -> None:
+        self._pending, self._sizes = total, sizes
+        self._columns = [_Column() for _ in sizes]
+
+    def add(self, row: Row) -> None:
+        self._pending -= 1
+        for column, cell in zip(self._columns, row, strict=True):
+            column.add(cell, row[0])
+
+    def decide(self) -> Verdict | Need:
+        bounds = [column.bounds(self._pending) for column in self._columns]
         low0, high0 = bounds[0]
-        hopeful = [j for j in range(1, len(bounds)) if bounds[j][1] > low0 and not _dropped(board, j)]
+        hopeful = [j for j in range(1, len(bounds)) if bounds[j].high > low0 and not self._columns[j].dropped]
         if not hopeful:
-            best = max(range(1, len(bounds)), key=lambda j: (bounds[j][0], -board.sizes[j], -j))
-            return _settled(board, Decision.REJECT, best, "no candidate can be above the incumbent")
-        winner = next((j for j in hopeful if bounds[j][0] > high0 and _beats_all(board, bounds, j, hopeful)), None)
-        if winner is not None:
-            return _settled(board, Decision.ACCEPT, winner, "above the incumbent, and no other candidate is better")
-        if board.pending:
-            racing = [j for j in hopeful if not any(_surely_better(board, bounds, k, j) for k in hopeful if k != j)]
-            return Need((0, *racing))
-        best = max(hopeful, key=lambda j: (sum(bounds[j]), -board.sizes[j], -j))
-        return _verdict(board, Decision.UNDECIDED, best, "the missing items could turn the verdict")
+            best = max(range(1, len(bounds)), key=lambda j: (bounds[j].low, -self._sizes[j], -j))
+            return self._columns[best].settled(Decision.REJECT, best, "no candidate can be above the incumbent")
+        racing = [j for j in hopeful if not any(self._is_better(bounds, k, j) for k in hopeful if k != j)]
+        if len(racing) == 1 and bounds[racing[0]].low > high0:
+            reason = "above the incumbent, and no other candidate is better"
+            return self._columns[racing[0]].settled(Decision.ACCEPT, racing[0], reason)
+        if self._pending:
+            return Need((0, *racing), self._surely(bounds, racing))
+        best = max(hopeful, key=lambda j: (sum(bounds[j]), -self._sizes[j], -j))
+        return self._columns[best].verdict(Decision.UNDECIDED, best, "the missing items could turn the verdict")
+
+    def _prefers(self, one: int, other: int) -> bool:
+        """Whether `one` wins a tie: the shorter, then the earlier."""
+        return (self._sizes[one], one) < (self._sizes[other], other)
+
+    def _is_better(self, bounds: Sequence[_Bounds], one: int, other: int) -> bool:
+        """Whether `one` beats `other` under every completion."""
+        low, high = bounds[one].low, bounds[other].high
+        return low > high or (low == high and self._prefers(one, other))
+
+    def _surely(self, bounds: Sequence[_Bounds], racing: Sequence[int]) -> int:
+        """The fewest rows after which a verdict may come, or a candidate leave the race: a row brings the lowest sum of
+        one side and the highest of another closer by two at most."""
+        low0, high0 = bounds[0]
+        rows = self._pending
+        for j in racing:
+            low, high = bounds[j]
+            rows = min(rows, _closed(high - low0), _crossed(high0 - low))
+            for k in racing:
+                if k != j:
+                    apart = high - bounds[k].low
+                    rows = min(rows, _closed(apart) if self._prefers(k, j) else _crossed(apart))
+        return max(rows, 1)
 
 
-def _bounds(board: Board, column: int) -> tuple[float, float]:
-    """The lowest and the highest sum that this column can still have over all items.
+class _Bounds(NamedTuple):
+    """The lowest and the highest sum that a column can still have over all items.
 
-    Sums are exact for 0/1 scores and rounded to 1e-9 for graded ones, so that order of addition cannot decide.
+    They are rounded to 1e-9, so that scores which are no binary fractions can tie.
     """
-    known = sum(cell for row in board.rows if isinstance(cell := row[column], float))
-    unknown = board.pending + sum(row[column] is Hole.MISSING for row in board.rows)
-    return round(known, 9), round(known + unknown, 9)
+
+    low: float
+    high: float
 
 
-def _dropped(board: Board, column: int) -> bool:
-    return any(row[column] is Hole.DROPPED for row in board.rows)
+class _Column:
+    """What one contender has so far, alone, and beside the incumbent where both have a score."""
+
+    __slots__ = (
+        "_after",
+        "_before",
+        "_excluded",
+        "_known",
+        "_missing",
+        "_n",
+        "_only_incumbent",
+        "_only_this",
+        "dropped",
+    )
+
+    def __init__(self) -> None:
+        self._known, self._before, self._after = _Sum(), _Sum(), _Sum()
+        self._n = self._missing = self._excluded = self._only_this = self._only_incumbent = 0
+        self.dropped = False
+
+    def add(self, cell: Cell, incumbent: Cell) -> None:
+        if isinstance(cell, float):
+            self._known.add(cell)
+            if isinstance(incumbent, float):
+                self._n += 1
+                self._before.add(incumbent)
+                self._after.add(cell)
+        fails, incumbent_fails = cell is Hole.MISSING, incumbent is Hole.MISSING
+        self._missing += fails
+        self._excluded += fails or incumbent_fails
+        self._only_this += fails and not incumbent_fails
+        self._only_incumbent += incumbent_fails and not fails
+        self.dropped = self.dropped or cell is Hole.DROPPED
+
+    def bounds(self, pending: int) -> _Bounds:
+        known = self._known.value
+        return _Bounds(round(known, 9), round(known + pending + self._missing, 9))
+
+    def settled(self, decision: Decision, column: int, reason: str) -> Verdict:
+        """The verdict, unless failures fell unequally on the two sides."""
+        if fall_unequally(self._only_incumbent, self._only_this):
+            skew = (
+                f"failures fall unequally: {self._only_this} on the candidate alone, "
+                f"{self._only_incumbent} on the incumbent"
+            )
+            return self.verdict(Decision.UNDECIDED, column, skew)
+        return self.verdict(decision, column, reason)
+
+    def verdict(self, decision: Decision, column: int, reason: str) -> Verdict:
+        """A verdict on this column, which is number `column`."""
+        before = self._before.value / self._n if self._n else None
+        after = self._after.value / self._n if self._n else None
+        winner = column if decision is Decision.ACCEPT else 0
+        return Verdict(decision, winner, self._n, before, after, self._excluded, reason)
 
 
-def _preferred(board: Board, one: int, other: int) -> bool:
-    """Whether `one` wins a tie: the shorter, then the earlier."""
-    return (board.sizes[one], one) < (board.sizes[other], other)
+class _Sum:
+    """A sum of floats that rounds once, at the end, so that the order of addition cannot decide: the partial sums of
+    Shewchuk (Discrete & Computational Geometry 18, 1997), as in `math.fsum`."""
+
+    __slots__ = ("_parts",)
+
+    def __init__(self) -> None:
+        self._parts: list[float] = []
+
+    def add(self, term: float) -> None:
+        kept = 0
+        for part in self._parts:
+            large, small = (term, part) if abs(term) >= abs(part) else (part, term)
+            term = large + small
+            lost = small - (term - large)
+            if lost:
+                self._parts[kept] = lost
+                kept += 1
+        self._parts[kept:] = [term]
+
+    @property
+    def value(self) -> float:
+        return math.fsum(self._parts)
 
 
-def _surely_better(board: Board, bounds: list[tuple[float, float]], one: int, other: int) -> bool:
-    low, high = bounds[one][0], bounds[other][1]
-    return low > high or (low == high and _preferred(board, one, other))
+def _closed(apart: float) -> int:
+    """Rows until two sums that are so far apart may be equal."""
+    return math.ceil(round(apart, 9) / 2)
 
 
-def _beats_all(board: Board, bounds: list[tuple[float, float]], one: int, racing: list[int]) -> bool:
-    return all(_surely_better(board, bounds, one, other) for other in racing if other != one)
-
-
-def _unequal_failures(board: Board, column: int) -> str:
-    """Why failures that fall on one side forbid a verdict, or ""."""
-    only_candidate = sum(row[column] is Hole.MISSING and row[0] is not Hole.MISSING for row in board.rows)
-    only_incumbent = sum(row[0] is Hole.MISSING and row[column] is not Hole.MISSING for row in board.rows)
-    if fall_unequally(only_incumbent, only_candidate):
-        return f"failures fall unequally: {only_candidate} on the candidate alone, {only_incumbent} on the incumbent"
-    return ""
-
-
-def _settled(board: Board, decision: Decision, column: int, reason: str) -> Verdict:
-    """The verdict, unless failures fell unequally on the two sides."""
-    skew = _unequal_failures(board, column)
-    return _verdict(board, Decision.UNDECIDED if skew else decision, column, skew or reason)
-
-
-def _verdict(board: Board, decision: Decision, column: int, reason: str) -> Verdict:
-    pairs = [
-        (row[0], row[column]) for row in board.rows if isinstance(row[0], float) and isinstance(row[column], float)
-    ]
-    missing = sum(Hole.MISSING in (row[0], row[column]) for row in board.rows)
-    n = len(pairs)
-    before = sum(float(pair[0]) for pair in pairs if isinstance(pair[0], float)) / n if n else None
-    after = sum(float(pair[1]) for pair in pairs if isinstance(pair[1], float)) / n if n else None
-    winner = column if decision is Decision.ACCEPT else 0
-    return Verdict(decision, winner, n, before, after, missing, reason)
+def _crossed(apart: float) -> int:
+    """Rows until they may have passed each other."""
+    return math.floor(round(apart, 9) / 2) + 1

@@ -73,6 +73,14 @@ _BY_ERROR_CLASS = {
 }
 
 
+_SAID_ELSEWHERE = {
+    FailureKind.FILTER: "a content filter stopped it",
+    FailureKind.REFUSAL: "the model refused",
+    FailureKind.CONTEXT: "the input was too long for the model",
+}
+_SAID_HERE = (FailureKind.TRUNCATED, FailureKind.UNPARSEABLE, FailureKind.CONTENT)
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """A final failure: its kind, what was said, and any partial text."""
@@ -85,6 +93,12 @@ class Failure:
     @property
     def is_model_failure(self) -> bool:
         return self.kind.is_model_failure
+
+    @property
+    def words(self) -> str:
+        """Why there is no value, as a prompt may say it: nothing of an endpoint's own words, which hold addresses, ids
+        and times, so that they differ from one sitting to the next (law L1)."""
+        return self.message if self.kind in _SAID_HERE else _SAID_ELSEWHERE.get(self.kind, "there was no reply")
 
 
 @dataclass(frozen=True, slots=True)

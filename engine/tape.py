@@ -94,8 +94,8 @@ def shown(value: Value | Failure) -> str:
     match value:
         case str():
             return value
-        case Failure(message=message):
-            return f"[no value: {message}]"
+        case Failure():
+            return f"[no value: {value.words}]"
         case Demonstrations() | Number():
             return rendered(value)
         case float():

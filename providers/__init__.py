@@ -18,6 +18,7 @@ from semprop.providers.base import (
     Message,
     Part,
     Provider,
+    Quiescent,
     Request,
     Role,
     Sampling,
@@ -37,6 +38,7 @@ from semprop.providers.errors import (
     RetryError,
     StopError,
 )
+from semprop.providers.hedging import Hedge
 from semprop.providers.layers import InFlight, Stack
 from semprop.providers.limiter import Limiter
 from semprop.providers.prices import Prices, price_of
@@ -46,6 +48,7 @@ from semprop.providers.specification import KINDS, Specification
 from semprop.providers.specification import load as load_specifications
 from semprop.providers.specification import parse as parse_specification
 from semprop.providers.stack import Surroundings, connect
+from semprop.providers.transport import Transport
 from semprop.providers.wrapped import wrap
 
 __all__ = [
@@ -57,6 +60,7 @@ __all__ = [
     "Completion",
     "Constraint",
     "ErrorClass",
+    "Hedge",
     "InFlight",
     "ItemError",
     "JsonSchema",
@@ -68,6 +72,7 @@ __all__ = [
     "Provider",
     "ProviderError",
     "ProviderFailure",
+    "Quiescent",
     "Request",
     "RetryError",
     "RetryPolicy",
@@ -83,6 +88,7 @@ __all__ = [
     "Text",
     "Timing",
     "TokenLogprob",
+    "Transport",
     "Usage",
     "VirtualClock",
     "connect",

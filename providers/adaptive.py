@@ -2,9 +2,10 @@
 
 Takes completions, throttles and times; gives a bound. Pure but for its own counters.
 
-Concurrency grows by doubling until the first cut and by a few per cent after it (additive increase, multiplicative
-decrease), and only while it is used. A rate is found by asking *how long* an endpoint went on refusing: one that
-enforces a second is open again after a second, one that enforces a minute a minute after it was filled.
+Concurrency grows by doubling, a little at a time, until the first cut and by a few per cent after it (additive
+increase, multiplicative decrease), and only while it is used. A rate is found by asking *how long* an endpoint went on
+refusing: one that enforces a second is open again after a second, one that enforces a minute a minute after it was
+filled.
 """
 
 from __future__ import annotations
@@ -22,6 +23,15 @@ WINDOWS = (1.0, 10.0, 60.0)
 KEPT = 125.0
 """Seconds of accepted requests that are remembered: a minute's window, and the minute that it may be shut."""
 
+WAVE = 0.02
+"""Share of an answer's time in which a quarter of the bound may go out."""
+
+PATIENCE = 15.0
+"""Seconds between two probes of an endpoint that refuses, at most."""
+
+RAISE = 0.02
+"""Share by which a limit that nobody told is raised at first."""
+
 
 class Slots:
     """The bound on requests in flight.
@@ -37,7 +47,7 @@ class Slots:
         Args:
             start: the first bound. Equal to `ceiling` where somebody stated it.
             ceiling: the highest.
-            growth: seconds between two doublings.
+            growth: seconds in which it doubles.
         """
         self.limit = float(min(start, ceiling))
         self.ceiling = ceiling
@@ -48,14 +58,41 @@ class Slots:
         self._done = 0
         self._grown: float | None = None
         self._cut = -math.inf
+        self._seconds = 0.0
+        self._wave = -math.inf
+        self._sent = 0
 
     def __repr__(self) -> str:
         return f"Slots({self.limit:g} of {self.ceiling}, episodes={self.episodes})"
 
-    def completed(self, in_flight: int, now: float) -> None:
-        """A request was answered, while `in_flight` were out, itself included."""
+    def trust(self) -> None:
+        """A rate is known and paced: what is out follows from it, so that no bound on it needs to be found, unless the
+        endpoint was overloaded before."""
+        if self._slow_start:
+            self.limit = float(self.ceiling)
+
+    def sent(self, now: float) -> None:
+        """A request goes out."""
+        if now >= self._wave + WAVE * self._seconds:
+            self._wave = now
+            self._sent = 0
+        self._sent += 1
+
+    def gap(self, now: float) -> float:
+        """Seconds until another may go out, while the bound is still looked for.
+
+        Answers that come all at once would let as many requests out at once; a quarter at a time, the first refusal
+        keeps back the rest.
+        """
+        if self._sent < max(4.0, 0.25 * self.limit):
+            return 0.0
+        return max(0.0, self._wave + WAVE * self._seconds - now)
+
+    def completed(self, in_flight: int, now: float, seconds: float = 0.0) -> None:
+        """A request was answered after so many seconds, while `in_flight` were out, itself included."""
         if self.limit >= self.ceiling:
             return
+        self._seconds += 0.1 * (seconds - self._seconds)
         self._done += 1
         self.peak = max(self.peak, in_flight)
         if self._grown is None:
@@ -63,13 +100,15 @@ class Slots:
         if self._done < max(4.0, self.limit):
             return
         used = self.peak >= 0.8 * int(self.limit)
-        rested = now - self._grown >= (self._growth if self._slow_start else 1.0)
-        if not rested:
+        rested = now - self._grown
+        if rested < 1.0:
             return
         self._done = self.peak = 0
         if used:
             self._grown = now
-            step = self.limit if self._slow_start else max(1.0, 0.05 * self.limit)
+            # In small steps, since what a step adds is sent at once.
+            doubled = self.limit * (2.0 ** min(1.0, rested / self._growth) - 1.0)
+            step = doubled if self._slow_start else max(1.0, 0.05 * self.limit)
             self.limit = min(float(self.ceiling), self.limit + step)
 
     def cut(self, now: float) -> bool:
@@ -107,6 +146,16 @@ class Trace:
         """(time, count), oldest first."""
         return ((at, count) for at, count in self._bins)
 
+    def left(self, seconds: float, end: float) -> float:
+        """When a twentieth of what was accepted in the `seconds` before `end` will have left such a window."""
+        share = 0.05 * self.within(seconds, end)
+        for at, count in self._bins:
+            if end - seconds < at <= end:
+                share -= count
+                if share <= 0.0:
+                    return at + seconds + 0.1
+        return end + seconds
+
     def within(self, seconds: float, end: float) -> float:
         """How many were accepted in the `seconds` before `end`."""
         return sum(count for at, count in self._bins if end - seconds < at <= end)
@@ -115,9 +164,10 @@ class Trace:
 class LearnedRate:
     """The state of asking how much an endpoint takes that never says so.
 
-    OPEN until the first refusal; then SHUT: one request at a time is sent, at growing gaps, until one is accepted;
-    then the limit is what was accepted within a window before the first refusal, for the smallest window that is longer
-    than the endpoint was seen to refuse.
+    OPEN until the first refusal; then SHUT: one request at a time is sent, when enough has left one of the windows that
+    servers use, until one is accepted. Then each window is held against what was seen: what was in it when a request
+    was refused was too much, and what was in it when one was accepted was not. Of the windows that contradict nothing
+    the longest is believed, which is the slowest.
 
     Attributes:
         window, limit: what was found; None and 0 before.
@@ -132,9 +182,9 @@ class LearnedRate:
         self.probe_at = 0.0
         self.probing = False
         self.found_at = -math.inf
-        self._gap = 0.5
         self._refused_until = 0.0
         self._raised = -math.inf
+        self._step = RAISE
         self._highest: float = math.inf
 
     def __repr__(self) -> str:
@@ -151,57 +201,78 @@ class LearnedRate:
         """A request sent at `sent` was refused. `draw` in [0, 1) spreads the next probe."""
         if self.shut_at is None:
             self.shut_at = self._refused_until = sent
-            self._gap = 0.5
         elif not self.probing:
             # One more that was out when the endpoint shut.
             self.shut_at = min(self.shut_at, sent)
             return
         else:
-            self._gap = min(self._gap * 2.0, 8.0)
             self._refused_until = sent
         self.probing = False
-        wait = self._gap * (0.75 + 0.5 * draw) if retry_after is None else retry_after
-        self.probe_at = max(self.probe_at, now + wait)
+        self.probe_at = max(self.probe_at, now + (self._gap(self.shut_at, now) if retry_after is None else retry_after))
+        self.probe_at += 0.1 * draw
 
     def accepted(self, sent: float, now: float, probe: bool) -> bool:
         """A request was accepted. Whether a limit was found or changed by that."""
         if self.shut_at is None or not probe or sent < self.shut_at:
             return False
         shut, self.shut_at, self.probing = self.shut_at, None, False
-        self._learn(shut, now)
+        self._learn(shut, sent)
+        self.found_at = now
         return True
 
     def raised(self, now: float) -> bool:
-        """Whether the limit grew: by a fiftieth after half a minute in which it was used up and nothing was refused;
-        by a two hundredth once it comes near to what was refused before."""
+        """Whether the limit grew: by a fiftieth after half a minute in which it was used up and nothing was refused,
+        and by ever more if that goes on; by a two hundredth near to what was refused before."""
         if self.window is None or now - max(self._raised, self.found_at) < 30.0:
             return False
         if self.trace.within(self.window, now) < 0.9 * self.limit:
             return False
         self._raised = now
-        self.limit *= 1.005 if self.limit * 1.02 > 0.97 * self._highest else 1.02
+        if 0.97 * self._highest < self.limit * 1.02 < 1.1 * self._highest:
+            self.limit *= 1.005
+        else:
+            self.limit *= 1.0 + self._step
+            self._step = min(2.0 * self._step, 0.25)
         return True
 
     def statistics(self) -> Mapping[str, object]:
         """What was found, and whether the endpoint is shut."""
         return {"limit": round(self.limit, 2), "window": self.window, "shut": self.shut_at is not None}
 
-    def _learn(self, shut: float, now: float) -> None:
-        lasted = self._refused_until - shut
-        window = next((window for window in WINDOWS if lasted < window), WINDOWS[-1])
-        if self.window is None:
-            taken = self.trace.within(window, shut)
-        elif shut - self.found_at < 2.0 * self.window and self.window < WINDOWS[-1]:
-            # It was found just now and is wrong: a longer window is the likelier explanation.
-            window = max(window, next(longer for longer in WINDOWS if longer > self.window))
-            taken = self.trace.within(window, shut)
-        elif window > self.window:
-            taken = self.trace.within(window, shut)
-        else:
-            # The window was known, and yet something was refused: a little less of it, but not on one doubtful count.
-            window = self.window
-            taken = max(0.9 * self.limit, min(self.trace.within(window, shut), 0.95 * self.limit))
+    def _gap(self, shut: float, now: float) -> float:
+        """Seconds until a twentieth has left the next of the windows; no longer than `PATIENCE`."""
+        times = (self.trace.left(window, shut) - now for window in WINDOWS)
+        return min(PATIENCE, min((wait for wait in times if wait >= 0.5), default=PATIENCE))
+
+    def _learn(self, shut: float, sent: float) -> None:
+        within = self.trace.within
+        known = self.window
+        if known is not None and self._explains(known, shut, sent):
+            # The window was known, and yet something was refused: a little less of it.
+            self._hold(known, min(within(known, shut), 0.95 * self.limit))
+            return
+        window = next((window for window in reversed(WINDOWS) if self._explains(window, shut, sent)), None)
+        if window is None:
+            # None explains it (somebody else uses the limit too, or it changed): as long as it was seen to refuse.
+            lasted = self._refused_until - shut
+            window = next((window for window in WINDOWS if lasted < window), WINDOWS[-1])
+            if known is not None and window <= known:
+                # Less than the count of the last refusal, and no less than that of what was accepted after it.
+                between = 0.5 * (within(known, self._refused_until) + within(known, sent))
+                self._hold(known, max(0.5 * self.limit, min(between, 0.95 * self.limit)))
+                return
+        self._hold(window, within(window, shut))
+
+    def _hold(self, window: float, limit: float) -> None:
         self.window = window
-        self.limit = max(1.0, taken)
+        self.limit = max(1.0, limit)
         self._highest = self.limit / 0.95
-        self.found_at = now
+        self._step = RAISE
+
+    def _explains(self, window: float, shut: float, sent: float) -> bool:
+        """Whether what a window held at the refusals and at the acceptance `sent` can be: a limit lies between."""
+        within = self.trace.within
+        refused = within(window, shut)
+        if refused < 1.0 or within(window, self._refused_until) < 0.9 * refused:
+            return False
+        return within(window, sent) <= refused

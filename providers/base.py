@@ -93,6 +93,16 @@ class Choices:
 Constraint = JsonSchema | Choices
 
 
+class Sent:
+    """How many attempts of one request went on the wire so far, for whoever cancels it and must still account for
+    them. None: nobody counted, as where a provider is not a `Stack`."""
+
+    __slots__ = ("attempts",)
+
+    def __init__(self) -> None:
+        self.attempts: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Admission:
     """What orders and bounds a request in a queue. Never a part of a content key.
@@ -100,7 +110,7 @@ class Admission:
     Lower `priority` goes first; at one priority flows (runs, say) share by `weight`; inside a flow lower `sequence`
     goes first, then whoever came first. `deadline` and `arrived` are in seconds on the stack's clock; `arrived` is when
     a request that is asked again first came, so that it keeps its place. `node` names what asks, for estimates of
-    length only.
+    length only. `sent` is counted up by a `Stack` as attempts go out.
     """
 
     flow: str = ""
@@ -110,6 +120,7 @@ class Admission:
     node: str = ""
     weight: float = 1.0
     arrived: float | None = None
+    sent: Sent | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +194,8 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What a model answered. `attempts` counts what was sent on the wire for it, this one included."""
+    """What a model answered. `attempts` counts what was sent on the wire for it: this one, those that failed before it,
+    and one that it overtook (a hedge)."""
 
     text: str
     stop: Stop = Stop.END

@@ -7,21 +7,26 @@ that is down.
 
 from __future__ import annotations
 
-import math
-
 from semprop.providers.errors import ErrorClass, ProviderError, StopError
 
 _COUNTED = (ErrorClass.TRANSIENT, ErrorClass.OVERLOAD, ErrorClass.BAD_REQUEST)
 
 
+EPSILON = 1e-6
+
+
 class RetryBudget:
-    """Retries may be so many a minute, and a share of the successes. Refusals that cost nothing are not counted."""
+    """Retries may be so many a minute, and a share of the successes. What costs nothing is not counted.
+
+    Each takes a ticket, and is due when so many have been allowed in all: sooner than it seemed if much succeeds.
+    """
 
     def __init__(self, per_minute: float, share: float, now: float) -> None:
         self._rate = per_minute / 60.0
         self._share = share
         self._cap = per_minute
         self._level = per_minute
+        self._spent = 0
         self._at = now
 
     def __repr__(self) -> str:
@@ -32,27 +37,49 @@ class RetryBudget:
         # Saved up to ten times the minute's own, so that a long calm does not pay for a long storm.
         self._level = min(max(self._level, 10.0 * self._cap), self._level + self._share)
 
-    def spend(self, now: float) -> float:
-        """Take one retry; the seconds until it is due (0: at once)."""
+    def spend(self, now: float) -> int:
+        """Take one retry; its ticket."""
+        self._grow(now)
+        self._level -= 1.0
+        self._spent += 1
+        return self._spent
+
+    def wait(self, ticket: int, now: float) -> float:
+        """Seconds until the retry with this ticket is due, if nothing succeeds before (0: now)."""
+        self._grow(now)
+        missing = ticket - self._spent - self._level
+        return missing / self._rate if missing > EPSILON else 0.0
+
+    def _grow(self, now: float) -> None:
         grown = (now - self._at) * self._rate
         self._at = now
         if self._level < self._cap:
             self._level = min(self._cap, self._level + grown)
-        self._level -= 1.0
-        if self._level >= 0.0:
-            return 0.0
-        return -self._level / self._rate if self._rate else math.inf
 
 
 class Breaker:
-    """Stops everything when nothing succeeds any more: so many failures in a row, over so many seconds."""
+    """Stops everything when nothing succeeds any more: so many failures in a row, over so many seconds.
 
-    def __init__(self, failures: int, seconds: float) -> None:
+    Two different things look alike: an endpoint that was there is out for a while, and is waited for; one that could
+    never be reached at all has a wrong address or is not running, and nobody should wait for minutes to hear of it.
+    """
+
+    def __init__(self, failures: int, seconds: float, *, unreached: int = 5, unreached_seconds: float = 3.0) -> None:
+        """
+        Args:
+            failures: in a row that stop …
+            seconds: … if they lasted so long.
+            unreached, unreached_seconds: the same while no attempt has ever been sent, since no connection could be
+                made (errors with `attempts` of 0).
+        """
         self._failures = failures
         self._seconds = seconds
+        self._unreached = unreached
+        self._unreached_seconds = unreached_seconds
         self._row = 0
         self._since = 0.0
         self._succeeded = False
+        self._reached = False
 
     def __repr__(self) -> str:
         return f"Breaker({self._row} of {self._failures} failures in a row)"
@@ -65,7 +92,7 @@ class Breaker:
     def succeeded(self) -> None:
         """A request was answered."""
         self._row = 0
-        self._succeeded = True
+        self._succeeded = self._reached = True
 
     def failed(self, error: ProviderError, now: float) -> StopError | None:
         """Count a failure; the stop, if nothing has succeeded for too long.
@@ -73,12 +100,16 @@ class Breaker:
         Refused requests (`BAD_REQUEST`) count only while nothing has ever succeeded: then they are the settings' fault,
         later their own.
         """
+        if error.attempts:
+            self._reached = True
         if error.error_class not in _COUNTED or (error.error_class is ErrorClass.BAD_REQUEST and self._succeeded):
             return None
         if not self._row:
             self._since = now
         self._row += 1
         lasted = now - self._since
+        if not self._reached and self._row >= self._unreached and lasted >= self._unreached_seconds:
+            return self._never_there(error, lasted)
         if self._row < self._failures or (lasted < self._seconds and error.error_class is not ErrorClass.BAD_REQUEST):
             return None
         row, self._row = self._row, 0
@@ -87,4 +118,13 @@ class Breaker:
             f"then run again. The last error: {error}",
             error.error_class,
             status=error.status,
+        )
+
+    def _never_there(self, error: ProviderError, lasted: float) -> StopError:
+        row, self._row = self._row, 0
+        return StopError(
+            f"{error}; {row} attempts in {lasted:.0f} s, and nothing has ever answered there: check the address, and "
+            "whether the server is running, then run again",
+            error.error_class,
+            attempts=0,
         )

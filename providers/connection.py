@@ -22,6 +22,8 @@ FROM_ENVIRONMENT = "env:"
 """Stands before the name of a variable, in a header or query parameter whose value is not written down."""
 
 _SHORTEST_SECRET = 8
+# A tab may stand in a header.
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _SECRET_NAME = re.compile(r"auth|key|token|secret|cookie|password", re.IGNORECASE)
 
 
@@ -189,6 +191,9 @@ def _value(settings: HttpSettings, what: str, name: str, value: str) -> str:
                 f"{settings.identity} needs a value for its {what} {name}: set the environment variable {variable}",
                 ErrorClass.AUTH,
             )
-    if any(character in name + value for character in "\r\n\0"):
-        raise unusable(f"the {what} {name!r} of {settings.identity} holds a line break: write it on one line")
+    if _CONTROL.search(name + value):
+        raise unusable(
+            f"the {what} {name!r} of {settings.identity} holds a line break or another control character: write it as "
+            "plain text on one line"
+        )
     return value

@@ -27,7 +27,7 @@ NODES = 4096
 
 
 class Average:
-    """An exponential average, and the 90th percentile by stochastic approximation."""
+    """An exponential average of amounts of 0 or more, and the 90th percentile by stochastic approximation."""
 
     __slots__ = ("count", "mean", "p90")
 
@@ -38,16 +38,19 @@ class Average:
 
     def observe(self, value: float) -> None:
         """Count one observation."""
-        self.count += 1
-        if self.count == 1:
+        count = self.count = self.count + 1
+        if count == 1:
             self.mean = self.p90 = value
             return
         # The first few count alike, so that one odd reply does not stand for all.
-        weight = max(KEEP, 1.0 / self.count)
-        self.mean += weight * (value - self.mean)
-        step = KEEP * max(abs(self.mean), 1e-6)
-        self.p90 += step * 0.9 if value > self.p90 else -step * 0.1
-        self.p90 = max(self.p90, 0.0)
+        weight = KEEP if count * KEEP >= 1.0 else 1.0 / count
+        mean = self.mean = self.mean + weight * (value - self.mean)
+        p90 = self.p90
+        if value > p90:
+            self.p90 = p90 + 0.9 * KEEP * mean
+        else:
+            p90 -= 0.1 * KEEP * mean
+            self.p90 = p90 if p90 > 0.0 else 0.0
 
 
 class _Node:
@@ -86,18 +89,25 @@ class Estimator:
         bound = request.sampling.max_tokens
         return tokens if bound is None else min(tokens, float(bound))
 
-    def observe(self, request: Request, usage: Usage) -> None:
-        """Learn from what the endpoint counted."""
+    def observe(self, request: Request, usage: Usage, characters: int | None = None) -> None:
+        """Learn from what the endpoint counted. `characters`: its length, where that is known already."""
         name = request.admission.node
         node = self._nodes.get(name)
         if node is None and name and len(self._nodes) < NODES:
             node = self._nodes[name] = _Node()
-        characters = length(request) if usage.input is not None else 0
-        for learner in (self._all,) if node is None else (self._all, node):
-            if usage.input is not None and characters:
-                learner.ratio.observe(usage.input / characters)
-            if usage.output is not None:
-                learner.output.observe(float(usage.output))
+        given, produced = usage.input, usage.output
+        if given is not None:
+            if characters is None:
+                characters = length(request)
+            if characters:
+                ratio = given / characters
+                self._all.ratio.observe(ratio)
+                if node is not None:
+                    node.ratio.observe(ratio)
+        if produced is not None:
+            self._all.output.observe(produced)
+            if node is not None:
+                node.output.observe(produced)
 
     def statistics(self) -> Mapping[str, object]:
         """What was learned over all nodes."""

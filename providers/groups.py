@@ -17,9 +17,14 @@ from semprop.providers.profiles import Profile, zone_of
 OUTAGE = 10
 """Failures in a row, without a success, after which requests go out one at a time."""
 
+TRIAL = 30.0
+"""Seconds after which another one goes out though the last has not come back: a server that hangs is no reason to
+stand still."""
+
 
 class Hold(NamedTuple):
-    """What one permit holds of one book. `own` is what the book counted just after it was taken."""
+    """What one permit holds of one book. `own` is what the book counted just after it was taken, and all that had been
+    returned to it: less what has been returned since, it is what the endpoint counted of ours."""
 
     book: Book
     bin: Bin
@@ -37,7 +42,7 @@ class Permit:
         granted: when, on the limiter's clock.
     """
 
-    __slots__ = ("cost", "granted", "holds", "lane", "open", "order", "probe", "traced")
+    __slots__ = ("cost", "granted", "holds", "lane", "open", "order", "probe", "traced", "trial")
 
     def __init__(self, lane: Lane, cost: Cost, order: int, granted: float) -> None:
         self.lane = lane
@@ -47,6 +52,7 @@ class Permit:
         self.holds: list[Hold] = []
         self.traced: list[list[float]] = []
         self.probe = False
+        self.trial = False
         self.open = True
 
     def __repr__(self) -> str:
@@ -73,7 +79,8 @@ class Group:
         frozen: nothing is granted before this time.
         episodes: throttles, those that belong together counted once; `episode` is when the last one began.
         refusals: episodes without a success between them.
-        failures: in a row, of transport.
+        failures: in a row, of transport. From the tenth on one request is tried at a time (`trial_until`); `trials`
+            is how often that was put off, `outage` when it last was.
         waiting: requests that have the group in their lane and stand in the queue.
     """
 
@@ -93,6 +100,9 @@ class Group:
         self.refusals = 0
         self.overloaded = 0.0
         self.failures = 0
+        self.trials = 0
+        self.trial_until = -math.inf
+        self.outage = -math.inf
         self.waiting = 0
         self.opened: dict[str, int] = {}
         self._wall = wall
@@ -107,6 +117,7 @@ class Group:
         book = open_account(dimension, limit, self.profile.pace, now, wall=self._wall, zone=zone_of(self.profile))
         if isinstance(book, Account):
             book.seed(((at, count * unit) for at, count in self.trace), now)
+            self.slots.trust()
         self.books[dimension.name] = book
         self.opened[dimension.name] = order
         self._drawn.append((book, dimension.resource))
@@ -141,15 +152,20 @@ class Group:
             self.books[dimension.name] = account
             self._drawn.append((account, 0))
         else:
-            account.change_limit(learned.limit)
+            account.change_limit(learned.limit, now)
 
     def eta(self, cost: Cost, now: float) -> float:
         """Seconds until this cost may be granted; infinite until something comes back."""
-        if self.in_flight >= int(self.slots.limit) or (self.failures >= OUTAGE and self.in_flight):
+        slots = self.slots
+        if self.in_flight >= int(slots.limit):
             return math.inf
         wait = self.frozen - now
         if wait < 0.0:
             wait = 0.0
+        if slots.limit < slots.ceiling:
+            wait = max(wait, slots.gap(now))
+        if self.failures >= OUTAGE:
+            wait = max(wait, self.trial_until - now)
         if self.learned is not None and self.learned.shut_at is not None:
             wait = max(wait, self.learned.eta(now))
         for book, resource in self._drawn:
@@ -177,10 +193,25 @@ class Group:
             amount = cost[resource]
             # Also what costs nothing is booked: its reply tells of this book.
             taken = book.take(amount, now)
-            holds.append(Hold(book, taken, amount, book.own))
+            holds.append(Hold(book, taken, amount, book.own + book.returned))
         permit.traced.append(self.trace.add(now))
+        if self.slots.limit < self.slots.ceiling:
+            self.slots.sent(now)
+        if self.failures >= OUTAGE:
+            permit.trial = True
+            self.trial_until = now + TRIAL
         if self.learned is not None and self.learned.shut_at is not None:
             self.learned.probing = permit.probe = True
+
+    def leave(self, permit: Permit, now: float) -> None:
+        """It is not out any more, however it ended."""
+        self.in_flight -= 1
+        if permit.trial:
+            self.trial_until = -math.inf
+        if permit.probe and self.learned is not None and self.learned.probing:
+            # It ended without an answer on its rate: the next one may go.
+            self.learned.probing = False
+            self.learned.probe_at = max(self.learned.probe_at, now + 0.1)
 
     def size(self, cost: Cost) -> float:
         """Seconds of quota that a cost is, by the dimension that it takes most of; one where nothing is limited."""
@@ -206,6 +237,8 @@ class Group:
         }
 
     def _shown(self, book: Book, now: float) -> Mapping[str, object]:
+        # To be looked at changes nothing: who waits for the bucket is known to those who wait.
+        blocked = book.blocked if isinstance(book, Account) else False
         shown: dict[str, object] = {
             "limit": round(book.limit, 2),
             "source": "learned" if not book.told else "given" if book.dimension.name in self.given else "told",
@@ -214,7 +247,8 @@ class Group:
             "frozen_seconds": round(max(0.0, book.frozen - now), 3),
         }
         if isinstance(book, Account):
+            book.blocked = blocked
             shown["level"] = round(book.level, 2)
-            shown["others"] = round(book.others(now), 2)
+            shown["others"] = round(book.others.now(now), 2)
             shown["share"] = round(book.factor * book.gauge, 3)
         return shown

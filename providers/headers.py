@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 
 from semprop.providers.base import LimitSeen
 
@@ -79,6 +80,7 @@ def dialect_of(host: str) -> str:
     return "openai"
 
 
+@lru_cache(maxsize=1024)
 def duration(text: str) -> float | None:
     """Seconds of `1.5`, `120ms`, `6m0s`, `2m59.56s` or `6 seconds`; None for anything else."""
     text = text.strip()
@@ -158,6 +160,9 @@ def _http_date(text: str) -> datetime | None:
 
 def _number(text: str) -> float | None:
     """A plain non-negative decimal; None for text, signs, exponents, infinities."""
+    if text.isdecimal() and text.isascii() and len(text) <= 18:
+        # Most are whole, and every reply has six of them.
+        return float(text)
     text = text.strip().replace(",", "")
     if not re.fullmatch(r"\d{1,18}(?:\.\d{1,9})?", text, re.ASCII):
         return None

@@ -1,14 +1,13 @@
 """The one boundary to the network: requests of a wire format over aiohttp.
 
 Takes a `WireFormat` and the settings of an endpoint; gives a provider that sends one attempt for each call (and
-at once another where the endpoint refuses a field that can be left out). One session, opened at the first call
-and closed when the last user leaves. Never follows a redirect, never sends a key to another host, never lets a
+at once another where the endpoint refuses a field that can be left out). Its session opens at the first call and
+closes when the last user leaves. Never follows a redirect, never sends a key to another host, never lets a
 key or a proxy's password into an error.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -16,16 +15,15 @@ from types import TracebackType
 from typing import Protocol, Self
 
 import aiohttp
-import anyio
 import structlog
 
 from semprop.providers.base import Capabilities, Completion, Request
 from semprop.providers.classify import Origin, Reply, classify, redacted, without
-from semprop.providers.connection import HttpSettings, Route, find_key, is_loopback, route, tls_context, unusable
-from semprop.providers.errors import ErrorClass, ItemError, ProviderError, RetryError, StopError
-
-_CONNECTING = 30.0
-_CLOSING = 5.0
+from semprop.providers.connection import HttpSettings, find_key, is_loopback, route, unusable
+from semprop.providers.deadlines import Deadlines
+from semprop.providers.errors import ErrorClass, ProviderError, RetryError, StopError
+from semprop.providers.exchange import Exchange, exchange
+from semprop.providers.transport import Transport
 
 _log = structlog.get_logger(__name__)
 
@@ -67,17 +65,28 @@ class WireFormat(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """An open session and what every request on it shares."""
+    """What every request of an open provider shares."""
 
-    session: aiohttp.ClientSession
-    route: Route
+    exchange: Exchange
+    deadlines: Deadlines
+    secrets: tuple[str, ...]
 
 
 class HttpProvider:
     """One model at one endpoint over HTTP."""
 
-    def __init__(self, settings: HttpSettings, wire: WireFormat, capabilities: Capabilities) -> None:
+    def __init__(
+        self, settings: HttpSettings, wire: WireFormat, capabilities: Capabilities, transport: Transport | None = None
+    ) -> None:
+        """
+        Args:
+            settings: where the endpoint is and how it is reached.
+            wire: how it is spoken to.
+            capabilities: what it promises.
+            transport: shared by providers whose connections may be; None: its own.
+        """
         self._settings = settings
+        self._session = (transport or Transport()).join(settings)
         self._wire = wire
         self._capabilities = capabilities
         self._entered = 0
@@ -123,9 +132,8 @@ class HttpProvider:
             return
         line, self._line, self._stopped = self._line, None, None
         if line is not None:
-            # Closing is short and must happen even while the caller is being cancelled: no socket stays.
-            with anyio.move_on_after(_CLOSING, shield=True):
-                await line.session.close()
+            line.deadlines.close()
+            await self._session.leave()
 
     async def complete(self, request: Request) -> Completion:
         """Send one attempt, and another for each field that the endpoint refuses to be sent.
@@ -134,7 +142,7 @@ class HttpProvider:
             ProviderError: as `classify` says; `attempts` counts what this call sent.
             StopError: also when the provider was not entered, has no key, or was stopped before.
         """
-        line = self._line or self._opened()
+        line = self._line or await self._opened()
         if self._stopped is not None:
             raise _again(self._stopped)
         attempts = 0
@@ -158,7 +166,7 @@ class HttpProvider:
 
         The shapes are bounded, since each of them has less than the one before.
         """
-        secrets = line.route.secrets
+        secrets = line.secrets
         if reply.status == 200:
             return _decoded(wire, reply, request, secrets)
         name = wire.refused_field(reply, request)
@@ -175,13 +183,10 @@ class HttpProvider:
         self._attempts += 1
         fault: ProviderError
         try:
-            async with asyncio.timeout(self._settings.timeout):
-                request = line.session.post(line.route.url, data=body, proxy=line.route.proxy, allow_redirects=False)
-                async with request as response:
-                    content = await _body(response, self._settings)
-                    return Reply(response.status, response.headers, content)
+            with line.deadlines.deadline():
+                return await line.exchange(body)
         except aiohttp.ConnectionTimeoutError as error:
-            fault = _translated(error, self.identity, line.route.secrets)
+            fault = _translated(error, self.identity, line.secrets)
         except TimeoutError:
             fault = RetryError(
                 f"{self.identity} did not answer within {self._settings.timeout:g} s; it is asked again. "
@@ -189,35 +194,26 @@ class HttpProvider:
                 ErrorClass.TRANSIENT,
             )
         except (aiohttp.ClientError, OSError) as error:
-            fault = _translated(error, self.identity, line.route.secrets)
+            fault = _translated(error, self.identity, line.secrets)
         self._attempts -= 1 - fault.attempts
         # Outside the handler on purpose: aiohttp's errors carry the request's headers and the proxy's address,
         # so they must not hang on ours as cause or context.
         raise fault
 
-    def _opened(self) -> _Line:
+    async def _opened(self) -> _Line:
         settings = self._settings
         if not self._entered:
             raise unusable(f"{self.identity} is not open: use `async with provider:` around its calls")
         key = find_key(settings)
-        line = route(settings, self._wire.path, self._wire.headers(key), key)
-        encrypted = line.url.scheme == "https"
-        if line.secrets and not encrypted and not is_loopback(line.url.host or ""):
+        way = route(settings, self._wire.path, self._wire.headers(key), key)
+        if way.secrets and way.url.scheme != "https" and not is_loopback(way.url.host or ""):
             _log.warning("key_sent_unencrypted", provider=self.identity, mend="use an https base address")
-        session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=settings.connections,
-                ssl=tls_context(settings) if encrypted else True,
-                ttl_dns_cache=300,
-            ),
-            headers=line.headers,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            # The deadline of an attempt stands around it: a timer of the session would cost 10 µs a request.
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECTING),
-            # Reading the proxy's variables for every request would cost 2.75 times the request.
-            trust_env=False,
-        )
-        self._line = _Line(session, line)
+        session = self._session.enter()
+        try:
+            self._line = _Line(exchange(session, way, settings), Deadlines(settings.timeout), way.secrets)
+        except BaseException:
+            await self._session.leave()
+            raise
         return self._line
 
 
@@ -230,21 +226,6 @@ def _decoded(wire: WireFormat, reply: Reply, request: Request, secrets: tuple[st
             raise
     # The error quoted a body that holds a secret: the same error is made again from the clean one.
     return wire.decode(clean, request)
-
-
-async def _body(response: aiohttp.ClientResponse, settings: HttpSettings) -> bytes:
-    chunks = []
-    size = 0
-    while chunk := await response.content.readany():
-        chunks.append(chunk)
-        size += len(chunk)
-        if size > settings.largest:
-            raise ItemError(
-                f"{settings.identity} sent a reply of more than {settings.largest} bytes: bound it with max_tokens",
-                ErrorClass.BAD_REQUEST,
-                status=response.status,
-            )
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 def _translated(error: aiohttp.ClientError | OSError, identity: str, secrets: tuple[str, ...]) -> ProviderError:

@@ -13,7 +13,7 @@ from typing import Any, Protocol, Self
 
 import anyio
 
-from semprop.providers.base import Capabilities, Completion, Provider, Request, Sampling, Usage
+from semprop.providers.base import Capabilities, Completion, Provider, Quiescent, Request, Sampling, Usage
 from semprop.providers.errors import ErrorClass, StopError
 
 Send = Callable[[Request], Coroutine[Any, Any, Completion]]
@@ -64,10 +64,13 @@ class Stack:
         self._identity = identity
         self._capabilities = capabilities
         self.price = price
-        send: Send = endpoint.complete
+        send: Send = _counted(endpoint.complete)
         for layer in reversed(self._layers):
             send = layer.around(send)
         self._send = send
+        if isinstance(endpoint, Quiescent):
+            # Only then: whoever looks for it takes it for a wish to be told.
+            self.quiescent = endpoint.quiescent
 
     def __repr__(self) -> str:
         names = " → ".join(type(part).__name__ for part in (*self._layers, self._endpoint))
@@ -87,6 +90,9 @@ class Stack:
 
     def complete(self, request: Request) -> Coroutine[Any, Any, Completion]:
         """Answer one request through all layers; see `Provider.complete` for what is raised."""
+        sent = request.admission.sent
+        if sent is not None and sent.attempts is None:
+            sent.attempts = 0
         return self._send(request)
 
     def statistics(self) -> Mapping[str, object]:
@@ -104,6 +110,18 @@ class Stack:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
         return await self._endpoint.__aexit__(kind, error, trace)
+
+
+def _counted(send: Send) -> Send:
+    """`send`, with every attempt counted where the request asks for it."""
+
+    def complete(request: Request) -> Coroutine[Any, Any, Completion]:
+        sent = request.admission.sent
+        if sent is not None:
+            sent.attempts = (sent.attempts or 0) + 1
+        return send(request)
+
+    return complete
 
 
 class InFlight:

@@ -7,6 +7,7 @@ and our own belief that we ask too much (a cut, once per episode), since a long 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import structlog
@@ -18,6 +19,9 @@ from semprop.providers.limits import Account, Book, DayAccount, Dimension
 
 STRIKES = 2
 """Throttles within a minute, each an episode of its own, before less than the stated limit is used."""
+
+MARGIN = 0.015
+"""Share of a limit that is left alone beside what refusals told that others use."""
 
 CUT = 0.9
 CALM = 60.0
@@ -35,7 +39,9 @@ def limiter_waits(error: ProviderError) -> bool:
     return error.error_class is ErrorClass.OVERLOAD and error.retry_after is not None
 
 
-def follow(group: Group, seen: Iterable[LimitSeen], permit: Permit, now: float, order: int) -> None:
+def follow(
+    group: Group, seen: Iterable[LimitSeen], permit: Permit, now: float, order: int, *, refused: bool = False
+) -> None:
     """Follow what a reply or refusal to `permit` said of limits, after `order` grants in all.
 
     Replies to older requests than the last one followed are passed over: what they tell is out of date.
@@ -51,7 +57,7 @@ def follow(group: Group, seen: Iterable[LimitSeen], permit: Permit, now: float, 
             continue
         book.order = permit.order
         if told.limit:
-            _adopt(group, book, told.limit)
+            _adopt(group, book, told.limit, now)
         if told.remaining is None:
             continue
         if isinstance(book, DayAccount):
@@ -59,7 +65,7 @@ def follow(group: Group, seen: Iterable[LimitSeen], permit: Permit, now: float, 
             if not told.remaining and told.reset:
                 book.frozen = now + min(told.reset, book.until_midnight())
         elif isinstance(book, Account):
-            _follow_remaining(group, book, told.remaining, permit, now)
+            _follow_remaining(group, book, told.remaining, permit, now, refused)
 
 
 def follow_pace(group: Group, seen: Iterable[LimitSeen], permit: Permit) -> None:
@@ -76,8 +82,8 @@ def follow_pace(group: Group, seen: Iterable[LimitSeen], permit: Permit) -> None
         scarce = max(0.02 * account.limit, 3.0 * amount, _rounding(group, account))
         # What others took in the last period they will take in the next: without this, a minute in which little was
         # sent is followed by one in which too much is.
-        share = 1.0 - account.foreign / account.limit
-        if account.foreign and told.remaining < scarce:
+        share = 1.0 - account.others.amount / account.limit
+        if account.others.amount and told.remaining < scarce:
             # No less than half of it, since what is told is as old as the answer took.
             gauge = share * max(0.5, (told.remaining + 0.25 * amount) / scarce)
         elif account.gauge == share == 1.0:
@@ -90,11 +96,17 @@ def follow_pace(group: Group, seen: Iterable[LimitSeen], permit: Permit) -> None
         account.tune()
 
 
+def _beside(account: Account, now: float) -> None:
+    """Go at the pace that others, of whom only refusals told, leave."""
+    account.gauge = min(1.0, max(0.05, 1.0 - account.others.coming(now) / account.limit))
+    account.tune()
+
+
 def _rounding(group: Group, account: Account) -> float:
     return group.profile.rounding if account.dimension.resource else 1.0
 
 
-def _adopt(group: Group, book: Book, limit: float) -> None:
+def _adopt(group: Group, book: Book, limit: float, now: float) -> None:
     given = group.given.get(book.dimension.name)
     if given is not None:
         limit = min(limit, given)
@@ -102,14 +114,16 @@ def _adopt(group: Group, book: Book, limit: float) -> None:
         return
     _log.warning("limit_changed", group=group.name, dimension=book.dimension.name, old=book.limit, new=limit)
     if isinstance(book, Account):
-        book.change_limit(limit)
+        book.change_limit(limit, now)
         book.factor = 1.0
         book.tune()
     else:
         book.limit = limit
 
 
-def _follow_remaining(group: Group, account: Account, remaining: float, permit: Permit, now: float) -> None:
+def _follow_remaining(
+    group: Group, account: Account, remaining: float, permit: Permit, now: float, refused: bool
+) -> None:
     """Bad news at once: what the endpoint counts beyond our own books when this request came to it, others used.
 
     Requests sent after this one are in our books and not in `remaining`; they need no further care, since the books of
@@ -121,21 +135,29 @@ def _follow_remaining(group: Group, account: Account, remaining: float, permit: 
         # Sent before this book was opened: those that were sent between are in the book and not in `remaining`.
         missed = max(0, group.opened[account.dimension.name] - permit.order) * permit.cost[account.dimension.resource]
         excess = account.limit - max(0.0, account.used(now) - missed) - remaining
-        if excess > account.others(now):
-            account.foreign, account.foreign_at = excess, now
+        if excess > account.others.now(now):
+            account.others.told(excess, now)
         return
-    excess = account.limit - hold.own - remaining - rounding / 2.0
+    excess = account.limit - (hold.own - account.returned) - remaining - rounding / 2.0
     tolerance = max(rounding / 2.0, 0.005 * account.limit, hold.amount)
-    before = account.others(now)
+    if refused:
+        # It was not admitted, and yet it is in our own books of that moment.
+        if excess + hold.amount > tolerance:
+            margin = max(hold.amount, MARGIN * account.limit)
+            account.others.refused(excess + hold.amount, permit.granted, margin)
+            _beside(account, now)
+        return
+    before = account.others.now(now)
     if excess <= tolerance:
         excess = 0.0
     if excess < before:
         excess += 0.75 * (before - excess)
-    account.foreign, account.foreign_at = excess, now
+    account.others.told(excess, now)
 
 
 def throttled(group: Group, error: ProviderError, permit: Permit, now: float, draw: float) -> None:
     """The endpoint refused a request for its rate. `draw` in [0, 1) spreads wake-ups."""
+    works(group)
     fresh = permit.granted >= group.episode
     if fresh:
         group.episode = now
@@ -151,7 +173,7 @@ def throttled(group: Group, error: ProviderError, permit: Permit, now: float, dr
             book.frozen = max(book.frozen, until)
             if isinstance(book, Account):
                 book.level = min(book.level, 0.0)
-                if fresh:
+                if fresh and not _explained(book, permit, now):
                     _strike(group, book, now)
         return
     if error.error_class is not ErrorClass.DAILY and group.learned is not None:
@@ -179,21 +201,33 @@ def overloaded(group: Group, error: ProviderError, now: float, draw: float) -> N
         group.frozen = max(group.frozen, now + spread(error.retry_after, draw))
 
 
-def broken(group: Group, now: float, draw: float) -> None:
-    """A failure of transport: no sign of a limit, but after many without a success requests go out one by one."""
+def broken(group: Group, permit: Permit, now: float, draw: float) -> None:
+    """A failure of transport: no sign of a limit, but after many without a success requests go out one by one.
+
+    Those that were out together fail together: only one that was sent after the last wait makes the next one longer.
+    """
     group.failures += 1
-    if group.failures >= OUTAGE:
-        wait = min(30.0, 0.5 * 2.0 ** min(group.failures - OUTAGE, 10))
+    if group.failures >= OUTAGE and permit.granted >= group.outage:
+        wait = min(30.0, 0.5 * 2.0 ** min(group.trials, 10))
+        group.trials += 1
+        group.outage = now
         group.frozen = max(group.frozen, now + wait * (0.5 + 0.5 * draw))
+
+
+def works(group: Group) -> None:
+    """The endpoint can be talked to: there is no outage, or none any more."""
+    if group.failures:
+        group.failures = group.trials = 0
+        group.outage = -math.inf
 
 
 def answered(group: Group, permit: Permit, now: float) -> None:
     """The endpoint answered: what waits for calm may grow."""
-    group.failures = 0
+    works(group)
     group.overloaded *= 1.0 - OVERLOADED
     if permit.granted >= group.episode:
         group.refusals = 0
-    group.slots.completed(group.in_flight, now)
+    group.slots.completed(group.in_flight, now, now - permit.granted)
     learned = group.learned
     if learned is not None:
         changed = learned.accepted(permit.granted, now, permit.probe)
@@ -201,8 +235,11 @@ def answered(group: Group, permit: Permit, now: float) -> None:
             group.use_learned(now)
     for hold in permit.holds:
         account = hold.book
-        if type(account) is Account and account.factor < 1.0:
-            _grow(account, now)
+        if type(account) is Account:
+            if account.factor < 1.0:
+                _grow(account, now)
+            if account.others.lasting:
+                _beside(account, now)
 
 
 def _grow(account: Account, now: float) -> None:
@@ -227,12 +264,17 @@ def _suspects(group: Group, error: ProviderError, permit: Permit, now: float) ->
     for book, resource in ((book, book.dimension.resource) for book in group.books.values() if book.told):
         used = book.used(now) + permit.cost[resource]
         if isinstance(book, Account):
-            used += book.others(now)
+            used += book.others.now(now)
             if book.blocked:
                 used = book.limit
         if used >= 0.9 * book.limit:
             found.append(book)
     return found
+
+
+def _explained(account: Account, permit: Permit, now: float) -> bool:
+    """Whether it is known why it was refused: the limit is another one since, or others are known to use it."""
+    return permit.granted < account.changed or account.others.now(now) >= MARGIN * account.limit
 
 
 def _strike(group: Group, account: Account, now: float) -> None:
@@ -241,7 +283,7 @@ def _strike(group: Group, account: Account, now: float) -> None:
     if account.strikes < STRIKES:
         return
     # A further step at once where the refusals said that others use more than that.
-    left = 1.0 - account.others(now) / account.limit
+    left = 1.0 - account.others.now(now) / account.limit
     account.factor = max(0.02, CUT * CUT * account.factor, min(CUT * account.factor, left))
     account.tune()
     if account.strikes == STRIKES:

@@ -190,7 +190,7 @@ class Limiter:
         now = self._close(permit)
         group = permit.lane.groups[0]
         if error.limits:
-            learning.follow(group, error.limits, permit, now, self._order)
+            learning.follow(group, error.limits, permit, now, self._order, refused=True)
         match error.error_class:
             case ErrorClass.RATE | ErrorClass.DAILY | ErrorClass.TOO_LARGE_FOR_QUOTA:
                 self._refund(permit, now, refused=permit.lane.profile.refused_counts)
@@ -200,10 +200,11 @@ class Limiter:
                 self._refund(permit, now, refused=False)
                 learning.overloaded(group, error, now, self._random.random())
             case ErrorClass.TRANSIENT:
-                learning.broken(group, now, self._random.random())
+                if not error.attempts:
+                    self._refund(permit, now, refused=False)
+                learning.broken(group, permit, now, self._random.random())
             case _:
                 learning.answered(group, permit, now)
-        self._unprobe(permit, now)
         self._left(permit, now)
 
     def abandon(self, permit: Permit) -> None:
@@ -213,7 +214,6 @@ class Limiter:
             RuntimeError: the permit was settled before.
         """
         now = self._close(permit)
-        self._unprobe(permit, now)
         self._left(permit, now)
 
     def give_back(self, permit: Permit) -> None:
@@ -224,7 +224,6 @@ class Limiter:
         """
         now = self._close(permit)
         self._refund(permit, now, refused=False)
-        self._unprobe(permit, now)
         self._left(permit, now)
 
     def statistics(self) -> Mapping[str, object]:
@@ -238,12 +237,15 @@ class Limiter:
             entry = dict(groups[0].statistics(now))
             if isinstance(head, _Queued):
                 wait, blocker = max((group.eta(head.cost, now), group.name) for group in groups)
+                why = reason(self._groups[blocker], head.cost, now)
                 entry["next"] = {
                     "flow": head.flow,
                     "priority": head.priority,
                     "waited_seconds": round(now - head.arrived, 3),
                     "eta_seconds": None if wait == math.inf else round(wait, 3),
-                    "waits_for": reason(self._groups[blocker], head.cost, now),
+                    "kind": why.kind.value,
+                    "dimension": why.dimension,
+                    "waits_for": why.words,
                 }
             shown[groups[0].name] = entry
         return shown
@@ -373,20 +375,13 @@ class Limiter:
         for hold in permit.holds:
             if hold.amount and not (refused and hold.book.dimension.resource == 0):
                 hold.book.correct(hold.bin, -hold.amount, now)
+                hold.book.returned += hold.amount
         for entry in permit.traced:
             entry[1] -= 1.0
 
-    def _unprobe(self, permit: Permit, now: float) -> None:
-        """A probe that ended without an answer on its rate: the next one may go."""
-        if permit.probe:
-            for group in permit.lane.groups:
-                if group.learned is not None and group.learned.probing:
-                    group.learned.probing = False
-                    group.learned.probe_at = max(group.learned.probe_at, now + 0.1)
-
     def _left(self, permit: Permit, now: float) -> None:
         for group in permit.lane.groups:
-            group.in_flight -= 1
+            group.leave(permit, now)
         if self._queued:
             self._pump(now)
 

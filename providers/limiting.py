@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from semprop.providers.base import Completion, Request
 from semprop.providers.errors import ProviderError
-from semprop.providers.estimates import Estimator
+from semprop.providers.estimates import Estimator, length
 from semprop.providers.layers import Send
 from semprop.providers.limiter import Limiter, Terms
 from semprop.providers.limits import Cost
@@ -39,7 +39,8 @@ class Limits:
         limiter, lane = self._limiter, self._lane
 
         async def complete(request: Request) -> Completion:
-            cost = self.cost(request)
+            characters = length(request)
+            cost = self._cost(request, characters)
             permit = await limiter.acquire(lane, cost, request.admission)
             try:
                 completion = await send(request)
@@ -49,7 +50,7 @@ class Limits:
             except BaseException:
                 limiter.abandon(permit)
                 raise
-            self._estimator.observe(request, completion.usage)
+            self._estimator.observe(request, completion.usage, characters)
             final = settled(lane.profile, cost, completion.usage, request.sampling.max_tokens)
             limiter.settle(permit, final, completion.limits)
             return completion
@@ -58,12 +59,12 @@ class Limits:
 
     def cost(self, request: Request) -> Cost:
         """What a request is taken to cost before it is sent."""
-        return cost_of(
-            self._lane.profile,
-            self._estimator.input_tokens(request),
-            self._estimator.output_tokens(request),
-            request.sampling.max_tokens,
-        )
+        return self._cost(request, length(request))
+
+    def _cost(self, request: Request, characters: int) -> Cost:
+        estimator = self._estimator
+        given = estimator.of_length(characters, len(request.messages), request.admission.node)
+        return cost_of(self._lane.profile, given, estimator.output_tokens(request), request.sampling.max_tokens)
 
     def statistics(self) -> Mapping[str, object]:
         """Bounds, who is in flight and who waits; `limits` says of every group and dimension why it does not run."""

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import NamedTuple, Protocol
 
+from semprop.providers.others import Others
+
 PERIODS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86_400.0}
 
 RESOURCES = ("requests", "tokens", "input_tokens", "output_tokens")
@@ -95,6 +97,7 @@ class Book(Protocol):
     told: bool
     frozen: float
     own: float
+    returned: float
     order: int
 
     def eta(self, amount: float, now: float) -> float:
@@ -120,7 +123,9 @@ class Account:
         gauge: the share of the pace that the endpoint's `remaining` allows just now, in (0, 1].
         level: what the bucket holds; negative while a large request is being paid off.
         own: what counts against the limit now by our own books.
-        foreign: what others used of the window when it was last told (`foreign_at`); it is taken to leave evenly.
+        returned: what was taken and given back, since it was refused, in all.
+        others: what else counts against it, that our books do not hold.
+        changed: when the limit became another one.
         frozen: nothing is granted before this time.
         blocked: whether somebody waits for the bucket to fill, so that this limit is what bounds the rate.
         order: of the last request whose reply this account follows.
@@ -134,8 +139,8 @@ class Account:
         self.factor = 1.0
         self.gauge = 1.0
         self.frozen = -math.inf
-        self.foreign = 0.0
-        self.foreign_at = now
+        self.others = Others(dimension.period, now)
+        self.changed = -math.inf
         self.order = 0
         self.strikes = 0
         self.struck = -math.inf
@@ -144,6 +149,7 @@ class Account:
         self.blocked = False
         self._bins: deque[Bin] = deque()
         self.own = 0.0
+        self.returned = 0.0
         self._at = now
         self.tune()
         self.level = self.cap
@@ -179,8 +185,8 @@ class Account:
         if bins and bins[0].at + self.dimension.period * 1.01 <= now:
             self._expire(now)
         over = self.own + amount - limit
-        if self.foreign:
-            over += self.others(now)
+        if self.others.amount:
+            over += self.others.now(now)
         if over > EPSILON:
             wait = max(wait, self._until_gone(over, now))
         if self.frozen > now:
@@ -214,11 +220,6 @@ class Account:
         self._expire(now)
         return self.own
 
-    def others(self, now: float) -> float:
-        """What others are taken to use of the window now."""
-        left = 1.0 - (now - self.foreign_at) / self.dimension.period
-        return self.foreign * left if left > 0.0 else 0.0
-
     def seed(self, granted: Iterable[tuple[float, float]], now: float) -> None:
         """Take (time, amount) of what was granted before this account was opened into its books."""
         for at, amount in granted:
@@ -226,8 +227,9 @@ class Account:
                 self._bins.append(Bin(at, amount))
                 self.own += amount
 
-    def change_limit(self, limit: float) -> None:
+    def change_limit(self, limit: float, now: float) -> None:
         """The limit is another one from now on."""
+        self.changed = now
         self.level = min(self.level, self.level * limit / self.limit) if self.limit else 0.0
         self.limit = limit
         self.tune()
@@ -253,10 +255,9 @@ class Account:
             if left <= EPSILON:
                 wait = old.at + period * 1.01 - now
                 break
-        others = self.others(now)
-        if others:
+        if self.others.amount:
             # Both leave at once: at the earlier of the two times it is asked again.
-            wait = min(wait, max(period / BINS, min(over, others) * period / self.foreign))
+            wait = min(wait, max(period / BINS, self.others.until_gone(over, now)))
         return max(wait, period * 1e-4) if wait < math.inf else period / BINS
 
 
@@ -272,6 +273,7 @@ class DayAccount:
         self.told = True
         self.frozen = -math.inf
         self.own = 0.0
+        self.returned = 0.0
         self.order = 0
         self._wall = wall
         self._zone = zone

@@ -109,8 +109,11 @@ class OpenAIFormat:
     def encode(self, request: Request) -> bytes:
         """The body of one request. Equal requests give equal bytes."""
         document: dict[str, object] = {"model": self.model, "messages": self._messages(request)}
-        document.update((name, value) for name, value in self._fields(request) if name not in self.dropped)
-        document.update(orjson.loads(self.body))
+        document.update(self._fields(request))
+        for name in self.dropped:
+            document.pop(name, None)
+        if self.body != "{}":
+            document.update(orjson.loads(self.body))
         return orjson.dumps(document)
 
     def decode(self, reply: Reply, request: Request) -> Completion:
@@ -325,12 +328,15 @@ def _stop_of(reason: object) -> Stop:
     return _STOPS.get(reason.lower(), Stop.OTHER) if isinstance(reason, str) else Stop.OTHER
 
 
+_NOTHING: Mapping[str, object] = {}
+
+
 def _usage_of(usage: object) -> Usage:
     if not isinstance(usage, dict):
         return Usage()
     prompt, completion = usage.get("prompt_tokens_details"), usage.get("completion_tokens_details")
-    prompt = prompt if isinstance(prompt, dict) else {}
-    completion = completion if isinstance(completion, dict) else {}
+    prompt = prompt if isinstance(prompt, dict) else _NOTHING
+    completion = completion if isinstance(completion, dict) else _NOTHING
     cached = prompt.get("cached_tokens", usage.get("prompt_cache_hit_tokens"))
     return Usage(
         input=_count(usage.get("prompt_tokens")),
@@ -342,7 +348,8 @@ def _usage_of(usage: object) -> Usage:
 
 
 def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    # Not isinstance: true and false are integers too.
+    return value if type(value) is int and value >= 0 else None
 
 
 def _logprobs_of(logprobs: object) -> tuple[TokenLogprob, ...]:

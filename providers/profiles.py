@@ -28,6 +28,10 @@ class Charge(StrEnum):
     ACTUAL = "actual"
 
 
+HOSTED = 512
+"""Requests in flight, at most, at services whose limits are of rates: 6,000 a minute that take 5 s each are 500."""
+
+
 @dataclass(frozen=True, slots=True)
 class Profile:
     """The habits of a service.
@@ -53,7 +57,7 @@ class Profile:
     rounding: float = 1.0
     pace: Pace = Pace()
     zone: str = "UTC"
-    start: int = 8
+    start: int = 16
     most: int = 128
 
 
@@ -61,13 +65,13 @@ PROFILES: Mapping[str, Profile] = {
     profile.name: profile
     for profile in (
         Profile("unknown"),
-        Profile("openai", charge=Charge.LARGEST, refused_counts=True),
-        Profile("azure", charge=Charge.SUM, refused_counts=True),
-        Profile("anthropic", dialect="anthropic", cached_counts=False, rounding=1000.0),
-        Profile("gemini", zone="America/Los_Angeles"),
-        Profile("groq", dialect="groq", cached_counts=False),
-        Profile("mistral"),
-        Profile("together", dialect="together"),
+        Profile("openai", charge=Charge.LARGEST, refused_counts=True, most=HOSTED),
+        Profile("azure", charge=Charge.SUM, refused_counts=True, most=HOSTED),
+        Profile("anthropic", dialect="anthropic", cached_counts=False, rounding=1000.0, most=HOSTED),
+        Profile("gemini", zone="America/Los_Angeles", most=HOSTED),
+        Profile("groq", dialect="groq", cached_counts=False, most=HOSTED),
+        Profile("mistral", most=HOSTED),
+        Profile("together", dialect="together", most=HOSTED),
         Profile("vllm"),
         Profile("ollama", start=2, most=16),
         Profile("llamacpp", start=2, most=16),
@@ -115,13 +119,13 @@ def cost_of(profile: Profile, given: float, produced: float, bound: int | None) 
         given, produced: tokens of input (cached ones left out where they do not count) and of output.
         bound: its `max_tokens`.
     """
-    match profile.charge:
-        case Charge.LARGEST:
-            tokens = max(given, float(bound or 0))
-        case Charge.SUM:
-            tokens = given + (produced if bound is None else bound)
-        case _:
-            tokens = given + produced
+    charge = profile.charge
+    if charge is Charge.LARGEST:
+        tokens = max(given, float(bound or 0))
+    elif charge is Charge.SUM:
+        tokens = given + (produced if bound is None else bound)
+    else:
+        tokens = given + produced
     return Cost(1.0, tokens, given, produced)
 
 

@@ -7,6 +7,8 @@ requests and stops pass at once.
 
 from __future__ import annotations
 
+import asyncio
+import heapq
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from random import Random
@@ -24,7 +26,8 @@ class RetryPolicy:
 
     Attributes:
         tries: how often one request may fail by transport (TRANSIENT) before it is given up, the first included.
-        throttles: the same for refusals that charge nothing (RATE, OVERLOAD, DAILY).
+        throttles: the same for what charges nothing: refusals (RATE, OVERLOAD, DAILY), and connections that could not
+            be made, which are no request's own fault.
         elapsed: seconds from the first failure after which no new wait begins, and which no wait may pass (the wait
             for a first turn in a queue is not in it).
         base: seconds; the n-th wait is drawn from 0 to base · 2ⁿ⁻¹ (full jitter).
@@ -32,7 +35,9 @@ class RetryPolicy:
         per_minute: retries of charged failures that all requests together may make in a minute …
         share: … and for each success. Further ones wait, within `elapsed`.
         breaker: failures in a row, without a success, after which everything stops …
-        breaker_seconds: … if they lasted so long.
+        breaker_seconds: … if they lasted so long. An outage is sat out until then.
+        unreached, unreached_seconds: the same for an endpoint that could never be reached: no outage, but a wrong
+            address, or a server that is not running.
     """
 
     tries: int = 5
@@ -42,19 +47,23 @@ class RetryPolicy:
     cap: float = 30.0
     per_minute: float = 20.0
     share: float = 0.1
-    breaker: int = 50
-    breaker_seconds: float = 300.0
+    breaker: int = 20
+    breaker_seconds: float = 600.0
+    unreached: int = 5
+    unreached_seconds: float = 3.0
 
     def __post_init__(self) -> None:
         if self.tries < 1 or self.throttles < 1 or min(self.elapsed, self.base, self.cap) < 0:
             raise ValueError(f"a retry policy needs tries and throttles ≥ 1 and no negative seconds: {self}")
-        if self.per_minute <= 0 or self.share < 0 or self.breaker < 1 or self.breaker_seconds < 0:
-            raise ValueError(f"a retry policy needs per_minute > 0, breaker ≥ 1 and nothing negative: {self}")
+        if min(self.breaker, self.unreached) < 1 or min(self.breaker_seconds, self.unreached_seconds) < 0:
+            raise ValueError(f"a retry policy needs a breaker ≥ 1, unreached ≥ 1 and no negative seconds: {self}")
+        if self.per_minute <= 0 or self.share < 0:
+            raise ValueError(f"a retry policy needs per_minute > 0 and no negative share: {self}")
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What one request has cost so far: transport failures, throttles, and attempts on the wire."""
+    """What one request has cost so far: transport failures, what charged nothing, and attempts on the wire."""
 
     failures: int = 0
     throttles: int = 0
@@ -62,11 +71,16 @@ class Tally:
 
     def after(self, error: ProviderError) -> Tally:
         """This tally with one more error in it."""
-        failed = error.error_class is ErrorClass.TRANSIENT
+        failed = is_charged(error)
         return Tally(self.failures + failed, self.throttles + (not failed), self.attempts + max(0, error.attempts))
 
 
 _NOTHING = Tally()
+
+
+def is_charged(error: ProviderError) -> bool:
+    """Whether a failure may have cost something: it broke after something was sent."""
+    return error.error_class is ErrorClass.TRANSIENT and error.attempts > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +115,11 @@ def decide(error: ProviderError, tally: Tally, elapsed: float, draw: float, poli
     if tally.failures >= policy.tries:
         return GiveUp(f"it failed {tally.failures} times")
     if tally.throttles >= policy.throttles:
-        return GiveUp(f"it was throttled {tally.throttles} times")
+        word = "not reached" if error.error_class is ErrorClass.TRANSIENT else "throttled"
+        return GiveUp(f"it was {word} {tally.throttles} times")
     if error.error_class is ErrorClass.DAILY and error.retry_after is None:
         return GiveUp("a daily limit is used up, and the endpoint does not say until when")
-    repeat = min(tally.failures if error.error_class is ErrorClass.TRANSIENT else tally.throttles, 64)
+    repeat = min(max(1, tally.failures if is_charged(error) else tally.throttles), 64)
     seconds = draw * min(policy.cap, policy.base * 2.0 ** (repeat - 1)) + max(0.0, error.retry_after or 0.0)
     if elapsed + seconds > policy.elapsed:
         return GiveUp(f"{elapsed:.0f} s have passed and the next try would be {seconds:.0f} s later")
@@ -145,7 +160,13 @@ class Retry:
         self._clock = clock
         self._random = random
         self._budget = RetryBudget(policy.per_minute, policy.share, clock.now())
-        self._breaker = Breaker(policy.breaker, policy.breaker_seconds)
+        self._breaker = Breaker(
+            policy.breaker,
+            policy.breaker_seconds,
+            unreached=policy.unreached,
+            unreached_seconds=policy.unreached_seconds,
+        )
+        self._debtors: list[tuple[int, asyncio.Future[None]]] = []
         self._waiting = 0
         self._retries = 0
         self._given_up = 0
@@ -178,17 +199,18 @@ class Retry:
                         if not isinstance(error, RetryError):
                             raise
                         raise self._failure(error, decision) from error
-                    held = self._waits_elsewhere(error)
+                    self._retries += 1
+                    if self._waits_elsewhere(error):
+                        continue
+                    if not await self._waited_for(decision, is_charged(error), request, first):
+                        given_up = GiveUp("more retries are wanted than the budget of all requests allows")
+                        error.attempts = tally.attempts
+                        raise self._failure(error, given_up) from error
                 else:
-                    self._budget.succeeded()
-                    self._breaker.succeeded()
+                    self._succeeded()
                     if not tally.attempts:
                         return completion
                     return replace(completion, attempts=completion.attempts + tally.attempts)
-                if held:
-                    self._retries += 1
-                else:
-                    await self._wait(decision.seconds)
 
         return complete
 
@@ -208,15 +230,7 @@ class Retry:
         stop = self._breaker.failed(error, now)
         if stop is not None:
             return stop
-        policy = self._within(request, first)
-        decision = decide(error, tally, now - first, self._random.random(), policy)
-        if isinstance(decision, Wait) and error.error_class is ErrorClass.TRANSIENT:
-            due = self._budget.spend(now)
-            if due > decision.seconds:
-                if now - first + due > policy.elapsed:
-                    return GiveUp("more retries are wanted than the budget of all requests allows")
-                return Wait(due)
-        return decision
+        return decide(error, tally, now - first, self._random.random(), self._within(request, first))
 
     def _within(self, request: Request, start: float) -> RetryPolicy:
         deadline = request.admission.deadline
@@ -224,7 +238,7 @@ class Retry:
             return self._policy
         return replace(self._policy, elapsed=max(0.0, min(self._policy.elapsed, deadline - start)))
 
-    def _failure(self, error: RetryError, decision: GiveUp) -> ProviderFailure:
+    def _failure(self, error: ProviderError, decision: GiveUp) -> ProviderFailure:
         self._given_up += 1
         return ProviderFailure(
             f"given up after {error.attempts} attempts, since {decision.reason}; the last error: {error}",
@@ -235,11 +249,42 @@ class Retry:
             attempts=error.attempts,
         )
 
-    async def _wait(self, seconds: float) -> None:
-        self._retries += 1
+    def _succeeded(self) -> None:
+        self._breaker.succeeded()
+        self._budget.succeeded()
+        while self._debtors:
+            ticket, woken = self._debtors[0]
+            if not woken.done():
+                if self._budget.wait(ticket, self._clock.now()):
+                    return
+                woken.set_result(None)
+            heapq.heappop(self._debtors)
+
+    async def _waited_for(self, decision: Wait, charged: bool, request: Request, first: float) -> bool:
+        """Wait as decided, and until the budget of all requests allows it; False if it does not in time."""
+        began = self._clock.now()
+        ticket = self._budget.spend(began) if charged else None
         self._waiting += 1
         try:
-            await self._clock.sleep(seconds)
+            await self._clock.sleep(decision.seconds)
+            now = self._clock.now()
+            if ticket is None or not self._budget.wait(ticket, now):
+                return True
+            return await self._turn(ticket, max(0.0, first + self._within(request, first).elapsed - now))
         finally:
             self._waiting -= 1
-        self._waited += seconds
+            self._waited += self._clock.now() - began
+
+    async def _turn(self, ticket: int, most: float) -> bool:
+        """Wait for a ticket's turn, for so many seconds at most; whether it came."""
+        woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        wait = min(most, self._budget.wait(ticket, self._clock.now()))
+        timer = self._clock.call_later(wait, lambda: None if woken.done() else woken.set_result(None))
+        heapq.heappush(self._debtors, (ticket, woken))
+        try:
+            await woken
+        finally:
+            timer.cancel()
+            # Whoever looks at the row finds it done.
+            woken.cancel()
+        return not self._budget.wait(ticket, self._clock.now())

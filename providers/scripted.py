@@ -19,6 +19,7 @@ import anyio.lowlevel
 from semprop.providers.base import Capabilities, Completion, Request
 from semprop.providers.clock import Clock
 from semprop.providers.errors import ErrorClass, ProviderError, StopError
+from semprop.providers.plain import Plain
 
 Answer = str | Completion | Exception
 """A text, a whole completion, or an exception to raise."""
@@ -115,7 +116,7 @@ def _is_idle(loop: asyncio.AbstractEventLoop, turns: int) -> bool:
     return not ready or turns >= _SPINS_SEEN
 
 
-class Scripted:
+class Scripted(Plain):
     """A provider that answers from a script.
 
     Attributes:
@@ -123,6 +124,7 @@ class Scripted:
         clock: what latencies are measured on.
         in_flight, peak: calls that run now, and the most that ever ran at once.
         entered: how often it is entered now; 0 before and after use.
+        quiet: how many requests had come each time that it was told that no more will for now.
     """
 
     def __init__(
@@ -144,32 +146,24 @@ class Scripted:
             latency: seconds that a call takes, or a function of the request.
             clock: what they are measured on; a new `VirtualClock` where it is not given.
         """
+        promised = capabilities or Capabilities(schema=True, choices=True, logprobs=True)
+        super().__init__(identity or f"scripted:{model}", model, promised)
         self._script = script
-        self._model = model
-        self._identity = identity or f"scripted:{model}"
-        self._capabilities = capabilities or Capabilities(schema=True, choices=True, logprobs=True)
         self._latency = latency
         self.clock: Clock = clock or VirtualClock()
         self.requests: list[Request] = []
         self.in_flight = 0
         self.peak = 0
         self.entered = 0
+        self.quiet: list[int] = []
         self._answered = 0
 
     def __repr__(self) -> str:
         return f"Scripted({self._identity}, requests={len(self.requests)}, in_flight={self.in_flight})"
 
-    @property
-    def identity(self) -> str:
-        return self._identity
-
-    @property
-    def model(self) -> str:
-        return self._model
-
-    @property
-    def capabilities(self) -> Capabilities:
-        return self._capabilities
+    def quiescent(self) -> None:
+        """Recorded in `quiet`."""
+        self.quiet.append(len(self.requests))
 
     def statistics(self) -> Mapping[str, object]:
         """Attempts (each request is one), answers given, and calls in flight."""

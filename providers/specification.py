@@ -17,6 +17,7 @@ from yarl import URL
 
 from semprop.providers.base import Capabilities, Sampling
 from semprop.providers.errors import ErrorClass, StopError
+from semprop.providers.hedging import Hedge
 from semprop.providers.limits import PERIODS, RESOURCES, Dimension
 from semprop.providers.prices import Prices
 from semprop.providers.profiles import PROFILES
@@ -56,6 +57,7 @@ class Specification:
         account: who pays; None: the endpoint and the variable of its key. Two keys of one organization are one account.
         group: the models that share limits; None: the model.
         profile: the service's habits with limits (`semprop.providers.profiles.PROFILES`); None: by the host.
+        hedge: when to send a second attempt beside a slow one; None: never.
         ca: a file or folder of certificate authorities.
         identity: what answers, in place of `kind:model@base` (so that a moved endpoint keeps its replies).
         prices: in place of the listed ones.
@@ -82,6 +84,7 @@ class Specification:
     account: str | None = None
     group: str | None = None
     profile: str | None = None
+    hedge: Hedge | None = None
 
     @property
     def text(self) -> str:
@@ -209,6 +212,7 @@ class _Table:
             account=self.text("account"),
             group=self.text("group"),
             profile=self.profile(),
+            hedge=self.hedge(),
         )
 
     def limits(self, name: str) -> tuple[tuple[str, float], ...]:
@@ -233,6 +237,19 @@ class _Table:
         if name is not None and name not in PROFILES:
             raise self.wrong("profile", f"one of {', '.join(PROFILES)}")
         return name
+
+    def hedge(self) -> Hedge | None:
+        """`{after = "p95" or seconds, extra = share}`; both may be left out."""
+        if "hedge" not in self.table:
+            return None
+        inner = self.inner("hedge")
+        inner.only(tuple(item.name for item in fields(Hedge)))
+        after, extra = inner.table.get("after", "p95"), inner.number("extra")
+        if after != "p95" and not inner.number("after"):
+            raise inner.wrong("after", 'seconds above 0, or "p95"')
+        if extra is not None and not 0 < extra <= 1:
+            raise inner.wrong("extra", "a share above 0 and at most 1")
+        return Hedge("p95" if after == "p95" else float(after), Hedge().extra if extra is None else extra)
 
     def sampling(self) -> Sampling | None:
         """The defaults of sampling; fields that are not named stay open."""

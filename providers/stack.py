@@ -3,7 +3,7 @@
 Takes a specification and what time, randomness and the environment are; gives a provider. Synchronous, and
 opens nothing: keys, certificates and weights are looked for at the first call.
 
-    defaults → meter → retry → limits → http, embedded or simulated
+    defaults → meter → hedge → retry → limits → http, embedded or simulated
 
 A request that waits to be asked again stands outside the limits: it holds no place in flight, and keeps its place
 in the queue.
@@ -22,6 +22,7 @@ from semprop.providers import embedded, simulated
 from semprop.providers.base import Capabilities, Provider, Usage
 from semprop.providers.clock import Clock, SystemClock
 from semprop.providers.connection import HttpSettings, is_loopback
+from semprop.providers.hedging import Hedge, Hedging
 from semprop.providers.http import HttpProvider
 from semprop.providers.layers import Defaults, InFlight, Layer, Meter, Price, Stack
 from semprop.providers.learning import limiter_waits
@@ -32,6 +33,7 @@ from semprop.providers.prices import price_of
 from semprop.providers.profiles import PROFILES, Profile, profile_of
 from semprop.providers.retry import Retry, RetryPolicy
 from semprop.providers.specification import OPENAI_BASE, OPENAI_KEY, Specification, resolve
+from semprop.providers.transport import Transport
 
 IN_FLIGHT: Mapping[str, int | None] = {"openai": None, "embedded": 1, "simulated": 64}
 """Requests at once where nobody said: one for the embedded model, whose replies repeat only so; found out for
@@ -64,6 +66,8 @@ def connect(
     in_flight: int | InFlight | None = None,
     surroundings: Surroundings | None = None,
     limiter: Limiter | None = None,
+    transport: Transport | None = None,
+    hedge: Hedge | None = None,
 ) -> Stack:
     """A provider for a specification. Opens nothing.
 
@@ -74,6 +78,8 @@ def connect(
             that of its kind (`IN_FLIGHT`).
         surroundings: the environment, clock, randomness and retry policy.
         limiter: shared by providers that share limits (one account, several models or roles). None: its own.
+        transport: shared by providers that share connections (one endpoint, several models). None: its own.
+        hedge: when to send a second attempt beside a slow one. None: as the specification says, else never.
 
     Raises:
         StopError: no such provider, or a setting that cannot be used (CONFIGURATION).
@@ -86,14 +92,18 @@ def connect(
     shared = in_flight if isinstance(in_flight, InFlight) else None
     bound = in_flight if not isinstance(in_flight, InFlight) else in_flight.limit
     profile = _profile(specification)
-    endpoint = _endpoint(specification, profile.most if bound is None else bound, profile, around)
+    connections = profile.most if bound is None else bound
+    endpoint = _endpoint(specification, connections, profile, around, transport)
     price = _price(specification)
     random = around.random or Random()
     if limiter is None:
         limiter = Limiter(clock=around.clock, random=random)
     limits = Limits(limiter, _terms(specification, bound, profile))
     layers: list[Layer] = [Defaults(specification.sampling)] if specification.sampling else []
-    layers += [Meter(price), Retry(around.retry, around.clock, random, limiter_waits), limits]
+    retry = Retry(around.retry, around.clock, random, limiter_waits)
+    hedge = hedge or specification.hedge
+    layers += [Meter(price)]
+    layers += [retry, limits] if hedge is None else [Hedging(hedge, around.clock, retry, limits)]
     if shared is not None:
         layers.append(shared)
     capabilities = None
@@ -134,17 +144,29 @@ def _terms(specification: Specification, in_flight: int | None, profile: Profile
     )
 
 
-def _endpoint(specification: Specification, in_flight: int, profile: Profile, around: Surroundings) -> Provider:
+def _endpoint(
+    specification: Specification,
+    connections: int,
+    profile: Profile,
+    around: Surroundings,
+    transport: Transport | None,
+) -> Provider:
     match specification.kind:
         case "embedded":
             return embedded.connect(specification.model, computed_at_once(specification))
         case "simulated":
             return simulated.connect(specification.model)
         case _:
-            return _openai(specification, in_flight, profile, around)
+            return _openai(specification, connections, profile, around, transport)
 
 
-def _openai(specification: Specification, in_flight: int, profile: Profile, around: Surroundings) -> HttpProvider:
+def _openai(
+    specification: Specification,
+    connections: int,
+    profile: Profile,
+    around: Surroundings,
+    transport: Transport | None,
+) -> HttpProvider:
     base = specification.base or OPENAI_BASE
     host = URL(base).host or ""
     key_env = OPENAI_KEY if specification.key_env is None else specification.key_env
@@ -160,7 +182,7 @@ def _openai(specification: Specification, in_flight: int, profile: Profile, arou
         headers=specification.headers,
         query=specification.query,
         timeout=specification.timeout,
-        connections=in_flight,
+        connections=connections,
         ca=specification.ca,
         environment=os.environ if around.environment is None else around.environment,
     )
@@ -173,7 +195,7 @@ def _openai(specification: Specification, in_flight: int, profile: Profile, arou
         # OpenAI itself takes the new name for all of its chat models; most others know the old one only.
         limit_field="max_completion_tokens" if host == "api.openai.com" else "max_tokens",
     )
-    return HttpProvider(settings, wire, OPENAI_CAPABILITIES)
+    return HttpProvider(settings, wire, OPENAI_CAPABILITIES, transport)
 
 
 def _price(specification: Specification) -> Price:

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from random import Random
-from types import TracebackType
-from typing import Self
 
 import orjson
 
@@ -19,6 +17,7 @@ from semprop.providers.classify import Origin, Reply, classify
 from semprop.providers.clock import Clock, SystemClock
 from semprop.providers.errors import ErrorClass, ProviderError, RetryError, StopError
 from semprop.providers.layers import InFlight, Meter, Price, Stack, unpriced
+from semprop.providers.plain import Plain
 from semprop.providers.retry import Retry, RetryPolicy
 
 Call = Callable[[list[dict[str, str]]], Awaitable[str | Completion]]
@@ -66,41 +65,20 @@ def wrap(
     return Stack(endpoint, layers, price=price)
 
 
-class Wrapped:
+class Wrapped(Plain):
     """The endpoint: one call of the callable for each attempt."""
 
     def __init__(self, call: Call, model: str, identity: str) -> None:
+        super().__init__(identity, model, Capabilities(schema=False, choices=False, logprobs=False))
         self._call = call
-        self._model = model
-        self._identity = identity
         self._attempts = 0
 
     def __repr__(self) -> str:
         return f"Wrapped({self._identity}, attempts={self._attempts})"
 
-    @property
-    def identity(self) -> str:
-        return self._identity
-
-    @property
-    def model(self) -> str:
-        return self._model
-
-    @property
-    def capabilities(self) -> Capabilities:
-        return Capabilities(schema=False, choices=False, logprobs=False)
-
     def statistics(self) -> Mapping[str, object]:
         """Attempts: how often the callable was called."""
         return {"attempts": self._attempts}
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return None
 
     async def complete(self, request: Request) -> Completion:
         """Call the callable once.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -53,14 +54,20 @@ class Rule:
 
 
 class Server:
-    """Decides at arrival, answers a latency later. Counts everything, as an endpoint's ledger does."""
+    """Decides at arrival, answers a latency later. Counts everything, as an endpoint's ledger does.
+
+    `latency` is in seconds, with a tenth of jitter, or log-normal (median, sigma); `refusal` the same for refusals, as
+    long as answers where it is None. Headers tell of the moment of arrival, or of that of the reply.
+    """
 
     def __init__(
         self,
         clock: VirtualClock,
         rules: Sequence[Rule],
         *,
-        latency: float = 0.2,
+        latency: float | tuple[float, float] = 0.2,
+        refusal: float | None = None,
+        told_at_reply: bool = False,
         headers: bool = False,
         bodies: bool = False,
         retry_after: bool = False,
@@ -74,6 +81,8 @@ class Server:
         self.clock = clock
         self.rules = list(rules)
         self.latency = latency
+        self.refusal = refusal
+        self.told_at_reply = told_at_reply
         self.headers = headers
         self.bodies = bodies
         self.retry_after = retry_after
@@ -82,6 +91,7 @@ class Server:
         self.changes = dict(changes or {})
         self.tokens = tokens
         self.storm = storm
+        self.foreign_until = math.inf
         self._foreign_at = foreign_from
         self.arrivals: list[tuple[float, bool, float]] = []
         self._random = Random(7)
@@ -114,7 +124,10 @@ class Server:
             for rule in self.rules:
                 rule.add(now, amounts[rule.resource])
         seen = self._seen(now) if self.headers else ()
-        await self.clock.sleep(self.latency * (0.9 + 0.2 * self._random.random()))
+        await self.clock.sleep(self._seconds(admitted))
+        if self.headers and self.told_at_reply:
+            self._advance(self.clock.now())
+            seen = self._seen(self.clock.now())
         if admitted:
             usage = Usage(input=int(tokens // 2), output=int(tokens - tokens // 2))
             return Completion("ok", usage=usage, limits=seen)
@@ -129,6 +142,13 @@ class Server:
         dimension = broken.name if broken is not None and self.bodies else None
         raise RetryError("429", ErrorClass.RATE, status=429, retry_after=wait, dimension=dimension, limits=seen)
 
+    def _seconds(self, admitted: bool) -> float:
+        if not admitted and self.refusal is not None:
+            return self.refusal * (0.9 + 0.2 * self._random.random())
+        if isinstance(self.latency, tuple):
+            return self.latency[0] * math.exp(self.latency[1] * self._random.gauss(0.0, 1.0))
+        return self.latency * (0.9 + 0.2 * self._random.random())
+
     def _seen(self, now: float) -> tuple[LimitSeen, ...]:
         return tuple(
             LimitSeen(rule.name, rule.limit, max(0.0, float(int(rule.limit - rule.used(now)))), rule.seconds)
@@ -141,7 +161,7 @@ class Server:
             factor = self.changes.pop(at)
             for rule in self.rules:
                 rule.limit *= factor
-        while self.foreign and self._foreign_at <= now:
+        while self.foreign and self._foreign_at <= min(now, self.foreign_until):
             for rule in self.rules:
                 rule.used(self._foreign_at)
                 rule.add(self._foreign_at, 1.0 if rule.resource == "requests" else self.tokens)

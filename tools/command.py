@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from semprop.engine import __version__
-from semprop.tools import listing, logs, optimizing, recorded
+from semprop.tools import bench, listing, logs, optimizing, recorded
 from semprop.tools.endpoint.command import endpoint
 from semprop.tools.exits import Ended
 from semprop.tools.preparing import RUNS, Order, Surrounding
@@ -220,3 +220,4 @@ def runs(
 
 app.command()(endpoint)
 app.command()(proxy)
+app.add_typer(bench.app, name="bench")

@@ -5,6 +5,7 @@ A run that is stopped or fails keeps what was recorded, and says where; a run th
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gc
 import os
@@ -30,7 +31,7 @@ from semprop.tools import render
 from semprop.tools.exits import Ended, ExitCode, Problem, document_of, interrupted, problem_of
 from semprop.tools.interruption import listening
 from semprop.tools.preparing import Order, Prepared, Surrounding, prepare, run_directory
-from semprop.tools.progress import Bar, Lines, Progress, Silent, tally_of
+from semprop.tools.progress import Bar, Lines, Progress, Silent, tally_of, why_of
 from semprop.tools.screen import Screen
 
 T = TypeVar("T")
@@ -49,7 +50,7 @@ def _collecting_less() -> Iterator[None]:
     thresholds = gc.get_threshold()
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
+    gc.set_threshold(50_000, 20, 1_000)
     try:
         yield
     finally:
@@ -192,11 +193,13 @@ def announce(prepared: Prepared, screen: Screen) -> None:
 
 
 def _progress(prepared: Prepared, screen: Screen, *, steps: int, sides: int) -> Progress:
-    now = time.monotonic
+    """Made in the event loop of the run, in which it looks at what the providers wait for."""
+    now, later = time.monotonic, asyncio.get_running_loop().call_later
     tally = tally_of(prepared.specification, steps=steps, sides=sides, now=now())
+    why = why_of(prepared.specification.providers.values())
     if screen.notes.is_terminal:
-        return Bar(tally, screen.notes, now)
-    return Silent() if screen.json else Lines(tally, screen.say, now)
+        return Bar(tally, screen.notes, now, why, later)
+    return Silent() if screen.json else Lines(tally, screen.say, now, why, later)
 
 
 def _stopping(screen: Screen) -> None:

@@ -30,6 +30,8 @@ from semprop.providers.limiter import Limiter
 from semprop.providers.specification import load as load_providers
 from semprop.providers.specification import resolve as resolve_provider
 from semprop.providers.stack import Surroundings, connect
+from semprop.providers.transport import Transport
+from semprop.tools.descriptors import SPARE, raise_file_limit
 
 RUNS = Path("semprop-runs")
 """Where runs are kept unless told otherwise."""
@@ -149,10 +151,11 @@ def roles_of(given: Mapping[str, str], defaults: Mapping[str, str]) -> dict[str,
 
 
 def _connected(order: Order, roles: Mapping[str, str], around: Surroundings) -> dict[str, Stack]:
-    """One provider for each different specification, and one limiter for all: roles of one account share its limits."""
+    """One provider for each different specification, and one limiter and one transport for all: roles of one account
+    share its limits, those of one endpoint its connections."""
     named = {} if order.providers is None else load_providers(order.providers)
     stacks: dict[str, Stack] = {}
-    limiter = Limiter(clock=around.clock, random=around.random)
+    limiter, transport = Limiter(clock=around.clock, random=around.random), Transport()
     for role, text in roles.items():
         if text in stacks:
             continue
@@ -161,7 +164,10 @@ def _connected(order: Order, roles: Mapping[str, str], around: Surroundings) -> 
         bound = None if specification.kind == "embedded" or specification.in_flight is not None else order.in_flight
         if bound is not None and bound < 1:
             raise SpecificationError(f"--in-flight is {bound} for {role}: give 1 or more")
-        stacks[text] = connect(specification, named=named, in_flight=bound, surroundings=around, limiter=limiter)
+        stacks[text] = connect(
+            specification, named=named, in_flight=bound, surroundings=around, limiter=limiter, transport=transport
+        )
+    raise_file_limit(transport.connections + SPARE)
     return {role: stacks[text] for role, text in roles.items()}
 
 

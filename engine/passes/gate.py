@@ -1,18 +1,20 @@
 """Gate: measure incumbent and candidates on the same items, in canonical order, until a pure rule decides.
 
-Awaits the measurements; decides nothing itself. Items ahead of the decided prefix run speculatively, at most
-`lookahead` of them, and never enter a verdict (law L1). Cells that a provider failure left empty are asked once more
-at the end, if the verdict still needs them (law L3).
+Awaits the measurements; decides nothing itself. Items that the verdict may turn out not to need run speculatively, no
+more than `lookahead` beyond the decided prefix, and never enter a verdict (law L1). Cells that a provider failure left
+empty are asked once more at the end, if the verdict still needs them (law L3).
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import anyio
+
 from semprop.engine.example import Example
-from semprop.engine.gates import Board, Cell, Decision, Gate, Hole, Need, Verdict
+from semprop.engine.gates import Board, Cell, Decision, Gate, Hole, Need, Row, Verdict, folded
 from semprop.engine.scheduler import Start, in_order, together
 
 Measure = Callable[[int, Example, int, Start], Awaitable[float | None]]
@@ -27,19 +29,29 @@ class Race:
     board: Board
 
 
-async def race(gate: Gate, items: Sequence[Example], sizes: Sequence[int], measure: Measure, lookahead: int) -> Race:
+async def race(
+    gate: Gate,
+    items: Sequence[Example],
+    sizes: Sequence[int],
+    measure: Measure,
+    lookahead: int,
+    window: int | None = None,
+) -> Race:
     """Run a race to its verdict.
 
     Args:
         items: gate items in canonical order, disjoint from those that gave the gradients.
         sizes: bytes of each contender's parameters, the incumbent's first.
-        lookahead: how many items beyond the decided prefix may be open, at least 1.
+        lookahead: how many items beyond the decided prefix may be open though the verdict may not need them; 0: only
+            such as every verdict needs.
+        window: the most items that may be open, needed or not; None: no more than `lookahead`, and one.
     """
-    state = _Racing(gate, len(items), tuple(sizes))
+    window = max(lookahead, 1) if window is None else window
+    state = _Racing(gate, len(items), tuple(sizes), lookahead)
     if isinstance(state.latest, Need) and items:
-        await in_order(items, partial(_row, state, measure), state.consume, lookahead)
+        await in_order([*enumerate(items)], partial(_row, state, measure), state.consume, window)
         if state.wants_missing:
-            await _fill(state, items, measure, lookahead)
+            await _fill(state, items, measure, window)
     verdict = state.latest
     if isinstance(verdict, Need):
         verdict = Verdict(Decision.UNDECIDED, 0, len(state.rows), None, None, 0, "the gate has no items left")
@@ -47,12 +59,15 @@ async def race(gate: Gate, items: Sequence[Example], sizes: Sequence[int], measu
 
 
 class _Racing:
-    """Rows so far, and the rule's latest word on them."""
+    """Rows so far, the rule's latest word on them, and which items may be measured now."""
 
-    def __init__(self, gate: Gate, total: int, sizes: tuple[int, ...]) -> None:
-        self._gate, self._total, self._sizes = gate, total, sizes
-        self.rows: list[tuple[Cell, ...]] = []
-        self.latest: Verdict | Need = gate.decide(self.board)
+    def __init__(self, gate: Gate, total: int, sizes: tuple[int, ...], lookahead: int) -> None:
+        self._gate, self._total, self._sizes, self._lookahead = gate, total, sizes, lookahead
+        self.rows: list[Row] = []
+        self._fold = folded(gate, self.board)
+        self._open = 0
+        self._waiting: dict[int, anyio.Event] = {}
+        self._decide()
 
     @property
     def board(self) -> Board:
@@ -67,35 +82,55 @@ class _Racing:
         unsettled = isinstance(self.latest, Need) or self.latest.decision is Decision.UNDECIDED
         return unsettled and any(Hole.MISSING in row for row in self.rows)
 
-    def consume(self, _: Example, cells: dict[int, float | None]) -> bool:
+    async def turn(self, index: int) -> None:
+        """Return when this item may be measured: every verdict needs it, or it is within the look-ahead."""
+        if index >= self._open:
+            self._waiting[index] = anyio.Event()
+            await self._waiting[index].wait()
+
+    def consume(self, _: tuple[int, Example], cells: Mapping[int, float | None]) -> bool:
         """Add the next row in canonical order. A column that left the race meanwhile stays out, measured or not."""
-        self.rows.append(tuple(self._cell(column, cells) for column in range(len(self._sizes))))
-        self.latest = self._gate.decide(self.board)
+        row = tuple(self._cell(column, cells) for column in range(len(self._sizes)))
+        self.rows.append(row)
+        self._fold.add(row)
+        self._decide()
         return isinstance(self.latest, Verdict)
 
-    def _cell(self, column: int, cells: dict[int, float | None]) -> Cell:
+    def _decide(self) -> None:
+        self.latest: Verdict | Need = self._fold.decide()
+        ahead = max(self._lookahead, self.latest.surely) if isinstance(self.latest, Need) else 0
+        before, self._open = self._open, max(self._open, len(self.rows) + ahead)
+        for index in range(before, self._open) if self._waiting else ():
+            if (event := self._waiting.pop(index, None)) is not None:
+                event.set()
+
+    def _cell(self, column: int, cells: Mapping[int, float | None]) -> Cell:
         if column not in self.racing:
             return Hole.DROPPED
         score = cells[column]
         return Hole.MISSING if score is None else float(score)
 
-    def fill(self, filled: dict[tuple[int, int], float | None]) -> None:
+    def fill(self, filled: Mapping[tuple[int, int], float | None]) -> None:
         """Replace missing cells by what the second try gave."""
         for (index, column), score in filled.items():
             if score is not None:
                 row = list(self.rows[index])
                 row[column] = float(score)
                 self.rows[index] = tuple(row)
-        self.latest = self._gate.decide(self.board)
+        self._fold = folded(self._gate, self.board)
+        self._decide()
 
 
-async def _row(state: _Racing, measure: Measure, item: Example, start: Start) -> dict[int, float | None]:
+async def _row(state: _Racing, measure: Measure, entry: tuple[int, Example], start: Start) -> dict[int, float | None]:
+    index, item = entry
+    await state.turn(index)
     columns = state.racing
-    scores = await together([partial(measure, column, item, 0, start) for column in columns])
+    scores = await together([partial(measure, column, item, 0, start) for column in columns], start)
     return dict(zip(columns, scores, strict=True))
 
 
-async def _fill(state: _Racing, items: Sequence[Example], measure: Measure, lookahead: int) -> None:
+async def _fill(state: _Racing, items: Sequence[Example], measure: Measure, window: int) -> None:
+    """Ask once more for every missing cell; the verdict needs them all."""
     holes = [
         (index, column)
         for index, row in enumerate(state.rows)
@@ -111,5 +146,5 @@ async def _fill(state: _Racing, items: Sequence[Example], measure: Measure, look
         filled[hole] = score
         return False
 
-    await in_order(holes, again, keep, lookahead)
+    await in_order(holes, again, keep, window)
     state.fill(filled)

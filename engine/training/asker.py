@@ -36,6 +36,7 @@ from semprop.providers.base import (
     Provider,
     Quiescent,
     Request,
+    Sent,
     content_key,
 )
 from semprop.providers.errors import ErrorClass, ItemError, StopError
@@ -186,7 +187,8 @@ class Asker:
         """The job of a request: in flight is what was sent and is not yet durable, so a kill loses no more."""
         ledger, telemetry, asked = self._ledger, self._telemetry, call.request
         # What ends a step goes first in a limiter's queue, too; then the gate, then forward.
-        admission = Admission(self._flow, rank[0], rank[1], None, position.node)
+        sent = Sent()
+        admission = Admission(self._flow, rank[0], rank[1], node=position.node, sent=sent)
         request = Request(asked.messages, asked.sampling, asked.schema, asked.draw, asked.sample, admission)
         outcome: Completion | Failure | None = None
         await ledger.intend(position, key, call.role, request)
@@ -201,8 +203,8 @@ class Asker:
             await ledger.settle(position, key, outcome)
         finally:
             telemetry.in_flight -= 1
-            if outcome is None:
-                telemetry.unanswered(position)
+            if outcome is None and sent.attempts != 0:
+                telemetry.unanswered(position, sent.attempts or 1)
         if self._announce.observed:
             self._report(position, outcome, usd)
         self._watch(self._roles[call.role][1], outcome)

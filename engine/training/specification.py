@@ -32,7 +32,8 @@ class Specification:
         minibatch: the most examples that one step runs forward.
         examples_per_gradient: stop running forward once so many examples are wrong; None runs the whole minibatch.
         candidates: proposals to ask for, for each parameter and step.
-        lookahead: how many items beyond a decided prefix may be open; what they cost is shown as speculative.
+        lookahead: how many items beyond a decided prefix may be open though the verdict may not need them; what they
+            cost is shown as speculative. 0: only items that every verdict needs.
         start: parameter values to start from; None takes the graph's own.
         labels: if given, the held-out report also scores the output with decoding constrained to these texts.
         keep_rejected: show U the proposals that the gate turned down. It leaks gate data, and the report says so.
@@ -60,10 +61,10 @@ class Specification:
     run: Path | None = None
 
     def __post_init__(self) -> None:
-        for name in ("steps", "minibatch", "candidates", "lookahead", "in_flight"):
+        for name, least in (("steps", 1), ("minibatch", 1), ("candidates", 1), ("lookahead", 0), ("in_flight", 1)):
             value = getattr(self, name)
-            if value < 1:
-                raise SpecificationError(f"{name} is {value}; it must be at least 1")
+            if value < least:
+                raise SpecificationError(f"{name} is {value}; it must be at least {least}")
         if self.examples_per_gradient is not None and self.examples_per_gradient < 1:
             raise SpecificationError("examples_per_gradient must be at least 1, or None for the whole minibatch")
         if not self.graph.trainable:

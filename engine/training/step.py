@@ -182,5 +182,4 @@ async def judge(spec: Specification, stage: Stage, index: int, incumbent: Parame
         entry = await stage.score(parameters, item, at, start)
         return None if isinstance(entry, Failure) else entry.score.value
 
-    lookahead = min(spec.lookahead, stage.window)
-    return await race(spec.method.gate, spec.splits.gate, sizes, measure, lookahead)
+    return await race(spec.method.gate, spec.splits.gate, sizes, measure, spec.lookahead, stage.window)

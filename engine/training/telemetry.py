@@ -62,11 +62,11 @@ class Telemetry:
             self.usd += usd
         return usd
 
-    def unanswered(self, position: Position) -> None:
-        """Count a call that was sent and has no outcome: it was cancelled, or the provider stopped. It may have
-        been charged, so its price is unknown."""
+    def unanswered(self, position: Position, attempts: int = 1) -> None:
+        """Count a call that was sent and has no outcome: it was cancelled, or the provider stopped. Each of its
+        attempts may have been charged, so its price is unknown."""
         self.calls[position.phase] += 1
-        self.attempts += 1
+        self.attempts += attempts
         self.failures[UNANSWERED] += 1
         self.unpriced += 1
         self._note(position)

@@ -147,14 +147,13 @@ async def test_who_leaves_the_line_before_its_turn_never_begins() -> None:
 
 async def test_the_line_goes_on_when_one_that_runs_is_cancelled() -> None:
     world = World()
-    async with Dispatcher(1) as dispatcher, anyio.create_task_group() as outer:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(dispatcher.result, "gone", (0, 0), world.work("gone"))
-            while not world.running:
-                await checkpoint()
-            outer.start_soon(dispatcher.result, "next", (0, 0), world.work("next"))
+    async with Dispatcher(1) as dispatcher, anyio.create_task_group() as outer, anyio.create_task_group() as tasks:
+        tasks.start_soon(dispatcher.result, "gone", (0, 0), world.work("gone"))
+        while not world.running:
             await checkpoint()
-            tasks.cancel_scope.cancel()
+        outer.start_soon(dispatcher.result, "next", (0, 0), world.work("next"))
+        await checkpoint()
+        tasks.cancel_scope.cancel()
     assert world.ended == ["next"]
 
 

@@ -10,7 +10,7 @@ from semprop.providers import learning
 from semprop.providers.adaptive import COOL_DOWN, LearnedRate, Slots, Trace
 from semprop.providers.base import LimitSeen
 from semprop.providers.errors import ErrorClass, ProviderError, classified
-from semprop.providers.groups import OUTAGE, Group, Lane, Permit
+from semprop.providers.groups import OUTAGE, TRIAL, Group, Lane, Permit
 from semprop.providers.limits import Account, Cost, DayAccount, Dimension
 from semprop.providers.profiles import PROFILES, Profile
 
@@ -46,7 +46,7 @@ def test_a_limit_that_is_told_opens_a_book_that_knows_what_was_sent_before() -> 
     permits = [granted(group, order) for order in range(1, 11)]
     learning.follow(group, (LimitSeen("requests/minute", 600.0, 595.0),), permits[4], 0.2, 10)
     assert book(group).used(0.2) == 10.0
-    assert book(group).others(0.2) == 0.0
+    assert book(group).others.now(0.2) == 0.0
     assert group.learned is None
 
 
@@ -54,15 +54,43 @@ def test_what_others_used_is_seen_at_once() -> None:
     group = group_of(requests_per_minute=600.0)
     permit = granted(group, 1)
     learning.follow(group, (LimitSeen("requests/minute", 600.0, 99.0),), permit, 0.2, 1)
-    assert book(group).others(0.2) == pytest.approx(500.0, abs=1.0)
+    assert book(group).others.now(0.2) == pytest.approx(500.0, abs=1.0)
     assert book(group).eta(110.0, 0.2) > 1.0
+
+
+def test_what_remains_is_followed_where_the_size_of_the_limit_is_never_told() -> None:
+    group = group_of(PROFILES["azure"], requests_per_minute=600.0)
+    learning.follow(group, (LimitSeen("requests/minute", None, 99.0),), granted(group, 1), 0.2, 1)
+    assert book(group).others.now(0.2) == pytest.approx(500.0, abs=1.0)
+
+
+def test_a_refusal_whose_cause_is_known_is_no_reason_to_use_less_of_the_limit() -> None:
+    group = group_of(requests_per_minute=600.0)
+    for number in range(6):
+        permit = granted(group, number, 5.0 * number)
+        seen = (LimitSeen("requests/minute", 600.0, 0.0),)
+        learning.follow(group, seen, permit, 5.0 * number + 0.1, number, refused=True)
+        learning.throttled(group, refusal(dimension="requests/minute"), permit, 5.0 * number + 0.1, 0.0)
+    account = book(group)
+    assert (account.factor, account.strikes) == (1.0, 0)
+    # All of it is used, and none of it by us: what they leave is what is asked for.
+    assert account.gauge == pytest.approx(0.05)
+
+
+def test_a_limit_that_became_another_one_explains_what_was_sent_before() -> None:
+    group = group_of(requests_per_minute=600.0)
+    permits = [granted(group, order) for order in range(1, 400)]
+    for permit in permits[300:]:
+        learning.follow(group, (LimitSeen("requests/minute", 300.0, 0.0),), permit, 0.2, 400, refused=True)
+        learning.throttled(group, refusal(dimension="requests/minute"), permit, 0.2, 0.0)
+    assert (book(group).limit, book(group).factor, book(group).strikes) == (300.0, 1.0, 0)
 
 
 def test_requests_sent_after_the_one_that_was_answered_are_not_taken_for_others() -> None:
     group = group_of(requests_per_minute=600.0)
     permits = [granted(group, order) for order in range(1, 101)]
     learning.follow(group, (LimitSeen("requests/minute", 600.0, 599.0),), permits[0], 0.2, 100)
-    assert book(group).others(0.2) == 0.0
+    assert book(group).others.now(0.2) == 0.0
     assert book(group).used(0.2) == 100.0
 
 
@@ -71,21 +99,21 @@ def test_a_reply_that_comes_out_of_order_is_passed_over() -> None:
     first, second = granted(group, 1), granted(group, 2)
     learning.follow(group, (LimitSeen("requests/minute", 600.0, 598.0),), second, 0.2, 2)
     learning.follow(group, (LimitSeen("requests/minute", 100.0, 0.0),), first, 0.3, 2)
-    assert (book(group).limit, book(group).others(0.3)) == (600.0, 0.0)
+    assert (book(group).limit, book(group).others.now(0.3)) == (600.0, 0.0)
 
 
 def test_good_news_is_believed_slowly() -> None:
     group = group_of(requests_per_minute=600.0)
     learning.follow(group, (LimitSeen("requests/minute", 600.0, 299.0),), granted(group, 1), 0.0, 1)
     learning.follow(group, (LimitSeen("requests/minute", 600.0, 598.0),), granted(group, 2), 0.1, 2)
-    assert 200 < book(group).others(0.1) < 300
+    assert 200 < book(group).others.now(0.1) < 300
 
 
 def test_a_remainder_in_thousands_is_no_sign_of_others() -> None:
     group = group_of(PROFILES["anthropic"], tokens_per_minute=50_000.0)
     permit = granted(group, 1, cost=Cost(1, 1400))
     learning.follow(group, (LimitSeen("tokens/minute", 50_000.0, 48_000.0),), permit, 0.2, 1)
-    assert book(group, "tokens/minute").others(0.2) == 0.0
+    assert book(group, "tokens/minute").others.now(0.2) == 0.0
 
 
 def test_headers_lower_a_stated_limit_and_never_raise_it() -> None:
@@ -167,15 +195,42 @@ def test_repeated_throttles_teach_to_use_less_and_calm_to_use_more_again() -> No
 
 def test_many_failures_in_a_row_let_one_request_through_at_a_time_until_one_succeeds() -> None:
     group = group_of()
-    for _ in range(OUTAGE):
-        learning.broken(group, 0.0, 0.5)
+    for permit in [granted(group, order) for order in range(OUTAGE)]:
+        learning.broken(group, permit, 0.0, 0.5)
+        group.leave(permit, 0.0)
     wait = group.eta(Cost(), 0.0)
     assert 0.0 < wait < 1.0
-    permit = granted(group, 1, wait)
-    assert group.eta(Cost(), wait) == float("inf")
+    permit = granted(group, 20, wait)
+    assert group.eta(Cost(), wait) == TRIAL
     learning.answered(group, permit, wait + 0.2)
+    group.leave(permit, wait + 0.2)
     assert group.eta(Cost(), wait + 0.2) == 0.0
     assert group.slots.limit == 16
+
+
+def test_failures_that_came_together_put_the_next_trial_off_once_and_failed_trials_ever_more() -> None:
+    group = group_of()
+    now, gaps = 0.1, []
+    for permit in [granted(group, order) for order in range(16)]:
+        learning.broken(group, permit, now, 0.999)
+        group.leave(permit, now)
+    for order in range(16, 25):
+        gaps.append(round(group.eta(Cost(), now), 1))
+        now += group.eta(Cost(), now)
+        permit = granted(group, order, now)
+        now += 0.1
+        learning.broken(group, permit, now, 0.999)
+        group.leave(permit, now)
+    assert gaps == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0]
+
+
+def test_a_refusal_for_its_rate_ends_an_outage_since_somebody_answered() -> None:
+    group = group_of()
+    permits = [granted(group, order) for order in range(OUTAGE)]
+    for permit in permits:
+        learning.broken(group, permit, 0.0, 0.5)
+    learning.throttled(group, refusal(retry_after=0.0), permits[0], 0.0, 0.0)
+    assert (group.failures, group.trials) == (0, 0)
 
 
 def test_a_single_overload_among_many_answers_cuts_nothing() -> None:
@@ -189,8 +244,8 @@ def test_a_single_overload_among_many_answers_cuts_nothing() -> None:
 
 def test_failures_of_transport_cut_nothing() -> None:
     group = group_of()
-    for _ in range(5):
-        learning.broken(group, 0.0, 0.5)
+    for order in range(5):
+        learning.broken(group, granted(group, order), 0.0, 0.5)
     assert (group.slots.limit, group.eta(Cost(), 0.0)) == (16, 0.0)
 
 
@@ -222,6 +277,28 @@ def test_concurrency_doubles_while_it_is_used_and_stays_where_it_is_not() -> Non
     assert (busy.limit, idle.limit) == (100.0, 8.0)
 
 
+def test_answers_that_come_all_at_once_let_a_quarter_of_the_bound_out_at_a_time() -> None:
+    group = Group("a/m", PROFILES["unknown"], Slots(16, 128), lambda: 0.0)
+    for permit in [granted(group, order) for order in range(16)]:
+        group.leave(permit, 4.0)
+        learning.answered(group, permit, 4.0)
+    sent = 0
+    while not group.eta(Cost(), 4.0):
+        granted(group, 100 + sent, 4.0)
+        sent += 1
+    assert sent == 4
+    # A fiftieth of what answers take, as far as that is known.
+    assert 0.01 < group.eta(Cost(), 4.0) < 0.08
+    assert group.eta(Cost(), 4.1) == 0.0
+
+
+def test_a_bound_that_somebody_stated_is_sent_at_once() -> None:
+    group = group_of()
+    for order in range(16):
+        assert group.eta(Cost(), 0.0) == 0.0
+        granted(group, order)
+
+
 def test_after_a_cut_it_grows_by_steps() -> None:
     slots = Slots(64, 128)
     assert slots.cut(0.0)
@@ -238,33 +315,98 @@ def test_a_bound_that_somebody_stated_is_never_passed_nor_cut_below_one() -> Non
     assert slots.limit == 1.0
 
 
-@pytest.mark.parametrize(("window", "shut"), [(1.0, 0.0), (1.0, 0.9), (10.0, 5.0), (60.0, 30.0)])
-def test_the_window_is_the_smallest_that_explains_how_long_it_was_shut(window: float, shut: float) -> None:
+def shut_after_six_hundred() -> LearnedRate:
+    """Six hundred requests in six seconds were accepted; the next was refused."""
     trace = Trace()
     for number in range(600):
         trace.add(number * 0.01)
     rate = LearnedRate(trace)
-    rate.refused(6.0, 6.1, None, 0.5)
-    if shut:
+    rate.refused(6.0, 6.1, None, 0.0)
+    return rate
+
+
+@pytest.mark.parametrize(
+    ("window", "refused", "accepted", "limit"),
+    [
+        (1.0, (), 7.0, 100.0),
+        (10.0, (8.0,), 11.0, 600.0),
+        (60.0, (8.0, 20.0), 61.0, 600.0),
+    ],
+)
+def test_the_window_is_the_one_that_neither_refusals_nor_acceptances_contradict(
+    window: float, refused: tuple[float, ...], accepted: float, limit: float
+) -> None:
+    rate = shut_after_six_hundred()
+    for at in refused:
         rate.probing = True
-        rate.refused(6.0 + shut, 6.1 + shut, None, 0.5)
-    assert rate.accepted(7.0 + shut, 7.1 + shut, True)
+        rate.refused(at, at + 0.1, None, 0.0)
+    rate.trace.add(accepted)
+    assert rate.accepted(accepted, accepted + 0.1, True)
     assert rate.window == window
-    assert rate.limit == pytest.approx(min(window, 6.0) * 100, rel=0.12)
+    assert rate.limit == pytest.approx(limit, rel=0.12)
 
 
-def test_while_an_endpoint_is_shut_one_probe_is_out_at_growing_gaps() -> None:
+def test_of_windows_that_explain_it_alike_the_slowest_is_believed() -> None:
+    rate = shut_after_six_hundred()
+    rate.probing = True
+    # The endpoint asked for a minute's wait, so that nothing was seen in between.
+    rate.trace.add(66.0)
+    assert rate.accepted(66.0, 66.1, True)
+    assert (rate.window, rate.limit) == (60.0, 600.0)
+
+
+def test_what_nothing_explains_is_taken_to_last_as_long_as_it_was_refused() -> None:
+    rate = shut_after_six_hundred()
+    rate.probing = True
+    rate.refused(30.0, 30.1, None, 0.0)
+    rate.trace.add(31.0)
+    assert rate.accepted(31.0, 31.1, True)
+    assert rate.window == 60.0
+
+
+def test_a_known_limit_that_fell_is_taken_between_what_was_refused_last_and_what_was_accepted() -> None:
     rate = LearnedRate(Trace())
-    rate.refused(0.0, 0.1, None, 0.5)
-    gaps, now = [], 0.1
+    rate.window, rate.limit = 60.0, 600.0
+    for number in range(600):
+        rate.trace.add(number * 0.1)
+    rate.refused(60.0, 60.1, None, 0.0)
+    for at in (75.0, 85.0):
+        rate.probing = True
+        rate.refused(at, at + 0.1, None, 0.0)
+    rate.trace.add(95.0)
+    assert rate.accepted(95.0, 95.1, True)
+    # Half the limit: 350 were in the window when it refused last, 251 when it accepted.
+    assert (rate.window, rate.limit) == (60.0, pytest.approx(300.0, abs=3.0))
+
+
+def test_while_an_endpoint_is_shut_one_probe_is_out_and_each_goes_when_a_window_may_have_opened() -> None:
+    rate = shut_after_six_hundred()
+    times, now = [], 6.1
     for _ in range(6):
-        wait = rate.eta(now)
-        gaps.append(wait)
-        now += wait
+        now += rate.eta(now)
+        times.append(round(now, 1))
         rate.probing = True
         assert rate.eta(now) == float("inf")
-        rate.refused(now, now, None, 0.5)
-    assert gaps == pytest.approx([0.5, 1.0, 2.0, 4.0, 8.0, 8.0])
+        rate.refused(now, now, None, 0.0)
+    assert times == [10.3, 25.3, 40.3, 55.3, 60.3, 75.3]
+
+
+def test_a_limit_that_was_found_is_raised_while_it_is_used_slowly_near_what_was_refused_and_faster_beyond() -> None:
+    rate = LearnedRate(Trace())
+    rate.window, rate.limit, rate.found_at = 1.0, 10.0, 0.0
+    raised = []
+    for second in range(31, 31 * 9, 31):
+        for _ in range(10_000):
+            rate.trace.add(float(second))
+        before = rate.limit
+        assert rate.raised(float(second))
+        raised.append(round(rate.limit / before - 1.0, 3))
+    assert raised == [0.02, 0.04, 0.08, 0.16, 0.25, 0.25, 0.25, 0.25]
+    rate.limit = rate._highest = 100.0
+    for _ in range(10_000):
+        rate.trace.add(400.0)
+    assert rate.raised(400.0)
+    assert rate.limit == pytest.approx(100.5)
 
 
 def test_a_trace_forgets_what_is_old() -> None:

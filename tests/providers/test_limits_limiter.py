@@ -9,7 +9,7 @@ from functools import partial
 from random import Random
 
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -287,6 +287,116 @@ def test_a_limiter_serves_one_loop_after_another() -> None:
     assert limiter.permits == 0
 
 
+weights = st.dictionaries(st.sampled_from("abcd"), st.floats(0.5, 5.0), min_size=2)
+
+
+@settings(max_examples=25, deadline=None)
+@given(weights, st.lists(st.floats(10, 200), min_size=3, max_size=12))
+def test_flows_that_always_wait_get_shares_within_a_tenth_of_their_weights(
+    weights: dict[str, float], sizes: list[float]
+) -> None:
+    async def shares() -> Counter[str]:
+        clock = VirtualClock()
+        limiter = limiter_on(clock)
+        lane = limiter.lane(Terms("a", "m", rate(tokens=60_000), in_flight=50))
+        taken: Counter[str] = Counter()
+        numbers = iter(range(10**9))
+
+        async def use(flow: str, weight: float) -> None:
+            while True:
+                cost = Cost(1, sizes[next(numbers) % len(sizes)])
+                permit = await limiter.acquire(lane, cost, Admission(flow=flow, weight=weight))
+                taken[flow] += int(cost.tokens)
+                limiter.settle(permit, cost)
+
+        crowd = [asyncio.ensure_future(use(flow, weight)) for flow, weight in weights.items() for _ in range(6)]
+        await clock.sleep(120.0)
+        for task in crowd:
+            task.cancel()
+        await asyncio.gather(*crowd, return_exceptions=True)
+        return taken
+
+    taken = asyncio.run(shares())
+    whole = sum(weights.values())
+    for flow, weight in weights.items():
+        assert taken[flow] / sum(taken.values()) == pytest.approx(weight / whole, rel=0.1)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 4), st.integers(1, 12))
+def test_who_waits_behind_endless_urgent_requests_is_served_once_it_has_aged(above: int, old: int) -> None:
+    async def waits() -> list[float]:
+        clock = VirtualClock()
+        limiter = limiter_on(clock, ageing=10.0)
+        lane = limiter.lane(Terms("a", "m", rate(requests=600), in_flight=50))
+
+        async def urgent() -> None:
+            while True:
+                limiter.settle(await limiter.acquire(lane), Cost())
+
+        async def patient() -> float:
+            limiter.settle(await limiter.acquire(lane, Cost(), Admission(priority=above)), Cost())
+            return clock.now()
+
+        crowd = [asyncio.ensure_future(urgent()) for _ in range(20)]
+        waiting = [asyncio.ensure_future(patient()) for _ in range(old)]
+        times = await asyncio.gather(*waiting)
+        for task in crowd:
+            task.cancel()
+        await asyncio.gather(*crowd, return_exceptions=True)
+        return times
+
+    times = asyncio.run(waits())
+    # Ten seconds of waiting make up for one step, and of four grants at least one goes to the oldest.
+    assert min(times) >= 9.9 * above
+    assert max(times) <= 10.0 * above + 4 * (old + 1) / 9.7 + 0.5
+
+
+async def test_a_wait_that_was_asked_for_binds_its_own_group_and_no_other() -> None:
+    clock = VirtualClock()
+    limiter = limiter_on(clock)
+    one, other = (limiter.lane(Terms("a", name, rate(requests=6000), in_flight=9)) for name in "mn")
+    limiter.failed(await limiter.acquire(one), throttle(retry_after=50.0, dimension="requests/minute"))
+    waiting = asyncio.ensure_future(limiter.acquire(one))
+    await turns()
+    for _ in range(20):
+        limiter.settle(await limiter.acquire(other), Cost())
+    assert clock.now() < 1.0
+    await waiting
+    assert clock.now() >= 50.0
+
+
+async def test_what_could_not_be_sent_is_returned_whole() -> None:
+    clock = VirtualClock()
+    limiter = limiter_on(clock)
+    lane = limiter.lane(Terms("a", "m", rate(tokens=1000), in_flight=9))
+    for attempts, used in ((0, 0.0), (1, 300.0)):
+        permit = await limiter.acquire(lane, Cost(1, 300))
+        limiter.failed(permit, classified("reset", ErrorClass.TRANSIENT, attempts=attempts))
+        assert lane.groups[0].books["tokens/minute"].used(clock.now()) == used
+
+
+async def test_to_be_looked_at_changes_nothing() -> None:
+    async def granted(look: bool) -> list[float]:
+        clock = VirtualClock()
+        limiter = limiter_on(clock)
+        lane = limiter.lane(Terms("a", "m", rate(requests=600), in_flight=50))
+        times: list[float] = []
+
+        async def use() -> None:
+            limiter.settle(await limiter.acquire(lane), Cost())
+            times.append(clock.now())
+
+        tasks = [asyncio.ensure_future(use()) for _ in range(60)]
+        while not all(task.done() for task in tasks):
+            await clock.sleep(0.037)
+            if look:
+                limiter.statistics()
+        return times
+
+    assert await granted(look=True) == pytest.approx(await granted(look=False))
+
+
 def throttle(**details: object) -> ProviderError:
     return classified("429", ErrorClass.RATE, status=429, **details)
 
@@ -375,13 +485,25 @@ class Machine(RuleBasedStateMachine):
         self.run(0, lambda: self.limiter.settle(permit, permit.cost, seen))
 
     @precondition(lambda self: self.out)
-    @rule(data=st.data(), wait=st.none() | st.floats(0, 5), error=st.sampled_from(ErrorClass))
-    def refuse(self, data: st.DataObject, wait: float | None, error: ErrorClass) -> None:
+    @rule(
+        data=st.data(), wait=st.none() | st.floats(0, 5), error=st.sampled_from(ErrorClass), attempts=st.integers(0, 1)
+    )
+    def refuse(self, data: st.DataObject, wait: float | None, error: ErrorClass, attempts: int) -> None:
         permit = self.out.pop(data.draw(st.integers(0, len(self.out) - 1)))
-        failure = classified("no", error, retry_after=wait)
+        failure = classified("no", error, retry_after=wait, attempts=attempts)
         self.run(0, lambda: self.limiter.failed(permit, failure))
-        if error in (ErrorClass.RATE, ErrorClass.DAILY, ErrorClass.OVERLOAD, ErrorClass.TOO_LARGE_FOR_QUOTA):
+        unsent = error is ErrorClass.TRANSIENT and not attempts
+        if unsent or error in (ErrorClass.RATE, ErrorClass.DAILY, ErrorClass.OVERLOAD, ErrorClass.TOO_LARGE_FOR_QUOTA):
             # What was refused is free again.
+            del self.counted[permit.order]
+
+    @precondition(lambda self: self.out)
+    @rule(data=st.data(), sent=st.booleans())
+    def give_up(self, data: st.DataObject, sent: bool) -> None:
+        """Nobody waits for the answer any more: what may have been sent stays booked, the rest is returned."""
+        permit = self.out.pop(data.draw(st.integers(0, len(self.out) - 1)))
+        self.run(0, partial(self.limiter.abandon if sent else self.limiter.give_back, permit))
+        if not sent:
             del self.counted[permit.order]
 
     @precondition(lambda self: self.tasks)
@@ -412,6 +534,9 @@ class Machine(RuleBasedStateMachine):
                 self.run(60.0, partial(self.settle_all, out))
             assert not self.tasks, "somebody starved"
             assert (self.limiter.permits, self.limiter.waiting, self.lane.groups[0].in_flight) == (0, 0, 0)
+            self.run(61.0)
+            books = self.lane.groups[0].books.values()
+            assert all(abs(book.used(self.clock.now())) < 1e-6 for book in books), "something stays booked for ever"
         finally:
             for task in self.tasks:
                 task.cancel()

@@ -101,7 +101,8 @@ async def test_a_limit_that_headers_tell_of_is_found_without_a_refusal(rule: Any
 
 @pytest.mark.parametrize("rule", [requests, tokens])
 async def test_a_limit_that_only_refusals_tell_of_is_found_with_few_of_them(rule: Any) -> None:
-    result = await run([rule()], 120.0, bodies=True, retry_after=True)
+    # Refusals are decided at the door, sooner than answers; what is sent until they come back is their price.
+    result = await run([rule()], 120.0, bodies=True, retry_after=True, refusal=0.05)
     assert result.admitted >= 0.90 * 1200
     assert result.refused <= 0.01
 
@@ -118,6 +119,60 @@ async def test_what_others_leave_of_a_quota_is_used(told: dict[str, bool]) -> No
     result = await run([requests()], 360.0, begin=150.0, foreign=5.0, foreign_from=120.0, **told)
     assert result.admitted >= 0.90 * 210 * 5
     assert result.refused <= 0.01
+
+
+LATENCIES: list[Any] = [0.2, (1.0, 0.7), 4.0]
+
+
+@pytest.mark.parametrize("latency", LATENCIES)
+@pytest.mark.parametrize("refusal", [0.15, None])
+async def test_what_others_leave_is_used_when_refusals_alone_tell_however_long_answers_take(
+    latency: Any, refusal: float | None
+) -> None:
+    behaviour = {"bodies": True, "retry_after": True, "latency": latency, "refusal": refusal}
+    result = await run(
+        [requests()], 450.0, begin=330.0, changes={150.0: 0.5}, foreign=2.5, foreign_from=300.0, **behaviour
+    )
+    assert result.admitted >= 0.90 * 120 * 2.5
+    assert result.refused <= 0.01
+
+
+async def test_others_who_leave_are_noticed_though_nobody_tells() -> None:
+    server = Server(
+        VirtualClock(), [requests()], bodies=True, retry_after=True, refusal=0.1, foreign=5.0, foreign_from=0.0
+    )
+    stack, _ = stack_of(server, stated("requests", 600.0))
+    server.foreign_until = 200.0
+    await load(stack, server, 600.0, 64)
+    assert server.admitted(80.0, 200.0) >= 0.90 * 120 * 5
+    assert server.admitted(500.0, 600.0) >= 0.95 * 100 * 10
+
+
+@pytest.mark.parametrize("latency", LATENCIES)
+async def test_a_stated_limit_is_used_from_the_start_however_long_answers_take(latency: Any) -> None:
+    terms = Terms("a", "m", (("requests/minute", 600.0),))
+    result = await run([requests()], 120.0, terms=terms, workers=128, latency=latency)
+    assert result.admitted >= 0.96 * 1200
+    assert result.refused <= 0.001
+
+
+@pytest.mark.parametrize("latency", LATENCIES)
+@pytest.mark.parametrize("limit", [120.0, 600.0])
+@pytest.mark.parametrize("retry_after", [False, True])
+async def test_a_limit_that_nobody_tells_of_is_searched_for_however_long_answers_take(
+    latency: Any, limit: float, retry_after: bool
+) -> None:
+    rule = requests(limit, name="")
+    result = await run([rule], 300.0, workers=128, latency=latency, refusal=0.15, retry_after=retry_after)
+    assert result.admitted >= 0.80 * 5 * limit
+    assert result.refused <= 0.03
+
+
+async def test_refusals_that_take_as_long_as_answers_cost_what_was_out_and_no_more() -> None:
+    result = await run([requests(name="")], 300.0, workers=128, latency=4.0)
+    assert result.admitted >= 0.80 * 3000
+    # 128 were out when the window was full: no client can know before the first of them comes back.
+    assert result.server.refused(0.0, 300.0) <= 128 + 20
 
 
 async def test_a_quota_stated_too_high_and_never_told_is_learned() -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from semprop.providers.base import Sampling
 from semprop.providers.errors import ErrorClass, StopError
+from semprop.providers.hedging import Hedge
 from semprop.providers.prices import Prices
 from semprop.providers.specification import KINDS, Specification, load, parse, resolve, tables
 
@@ -102,6 +103,7 @@ ca = "company.pem"
 identity = "gateway"
 prices = {input = 0.15, output = 0.6, cached_read = 0.075}
 capabilities = {schema = false}
+hedge = {after = 2.5, extra = 0.1}
 
 [provider.small]
 spec = "embedded:smollm2"
@@ -129,10 +131,19 @@ def test_a_table_holds_everything_else(tmp_path: Path) -> None:
         identity="gateway",
         prices=Prices(0.15, 0.6, 0.075),
         capabilities=(("schema", False),),
+        hedge=Hedge(2.5, 0.1),
     )
     assert named["small"] == Specification("embedded", "smollm2", name="small")
     assert resolve("small", named) is named["small"]
     assert resolve("openai:m", named) == Specification("openai", "m")
+
+
+def test_a_hedge_is_sent_after_the_slowest_twentieth_unless_the_file_says_otherwise(tmp_path: Path) -> None:
+    file = tmp_path / "providers.toml"
+    file.write_text('[provider.a]\nspec = "openai:m"\nhedge = {}\n[provider.b]\nspec = "openai:m"\n')
+    named = load(file)
+    assert named["a"].hedge == Hedge("p95", 0.05)
+    assert named["b"].hedge is None
 
 
 def test_settings_that_change_replies_are_in_the_identity_and_others_are_not(tmp_path: Path) -> None:
@@ -161,6 +172,11 @@ def test_settings_that_change_replies_are_in_the_identity_and_others_are_not(tmp
         ('spec = "openai:m"\nsampling = {stop = "x"}', "'stop' must be a list"),
         ('spec = "openai:m"\nprices = {input = 1}', "both `input` and `output`"),
         ('spec = "openai:m"\ncapabilities = {schema = 1}', "'schema' must be true or false"),
+        ('spec = "openai:m"\nhedge = 0.05', "'hedge' must be a table"),
+        ('spec = "openai:m"\nhedge = {before = 1}', "hedge: 'before' is unknown: it takes after, extra"),
+        ('spec = "openai:m"\nhedge = {after = "p99"}', "hedge: 'after' must be"),
+        ('spec = "openai:m"\nhedge = {after = 0}', "'after' must be seconds above 0"),
+        ('spec = "openai:m"\nhedge = {extra = 1.5}', "'extra' must be a share above 0 and at most 1"),
         ('spec = "openai:m"\ncapabilities = {simulated = false}', "'simulated' is unknown"),
     ],
 )

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from semprop.providers.base import Capabilities, Completion, Message, Provider, Request, Sampling, Usage
+from semprop.providers.base import Capabilities, Completion, Message, Quiescent, Request, Sampling, Usage
 from semprop.providers.errors import ErrorClass, ItemError, StopError, classified
-from semprop.providers.layers import Defaults, InFlight, Meter, Stack, filled
+from semprop.providers.layers import Defaults, InFlight, Meter, Stack, filled, unpriced
 from semprop.providers.prices import Prices
 from semprop.providers.scripted import Scripted
 from semprop.providers.specification import Specification, load
@@ -24,8 +24,7 @@ def ask(text: str, sampling: Sampling | None = None) -> Request:
 
 def test_connecting_needs_no_loop_no_key_and_no_weights() -> None:
     for text in ("openai:gpt-4o", "simulated:", "embedded:smollm2", "openai:m@http://127.0.0.1:1/v1"):
-        provider = connect(text, surroundings=NOTHING)
-        assert isinstance(provider, Provider)
+        assert connect(text, surroundings=NOTHING).statistics()["in_flight"] == 0
 
 
 def test_the_identity_names_kind_model_and_address() -> None:
@@ -142,6 +141,16 @@ async def test_a_meter_counts_tokens_dollars_and_what_has_no_price() -> None:
     assert statistics["tokens"] == {"input": 100, "cached": 40, "output": 10, "reasoning": 4}
     assert statistics["usd"] == pytest.approx(0.00011)
     assert (statistics["requests"], statistics["requests_failed"], statistics["unpriced_requests"]) == (3, 1, 1)
+
+
+async def test_an_endpoint_that_gathers_requests_is_told_when_no_more_will_come() -> None:
+    endpoint = Scripted({"": "ok"})
+    provider = Stack(endpoint, (Meter(unpriced),))
+    assert isinstance(provider, Quiescent)
+    await provider.complete(ask("x"))
+    provider.quiescent()
+    assert endpoint.quiet == [1]
+    assert not isinstance(connect("openai:m", surroundings=NOTHING), Quiescent), "nobody there wants to know"
 
 
 def test_a_stack_shows_its_layers() -> None:

@@ -13,6 +13,7 @@ import aiohttp
 import orjson
 
 from semprop.providers import RetryPolicy, VirtualClock
+from semprop.providers.budget import Caps
 from semprop.providers.specification import Specification
 from semprop.providers.stack import Surroundings
 from semprop.tools.endpoint import Endpoint, parse
@@ -87,6 +88,7 @@ async def proxied(
     retry: RetryPolicy = RetryPolicy(),
     environment: dict[str, str] | None = None,
     most: int = 20_000,
+    caps: Caps = Caps(),
 ) -> AsyncIterator[World]:
     """A proxy whose waits for a retry pass at once."""
     clock = VirtualClock()
@@ -97,6 +99,7 @@ async def proxied(
         store=store,
         around=Surroundings(environment=environment or {}, clock=clock, random=Random(0), retry=retry),
         most=most,
+        caps=caps,
     )
     async with AsyncExitStack() as stack:
         served = await stack.enter_async_context(serving(settings))

@@ -128,3 +128,10 @@ def test_slots_serve_in_order_and_a_full_queue_refuses():
     places = Places(Slots(parallel=2, queue=1))
     assert [places.enter(0.0, 10.0) for _ in range(4)] == [0.0, 0.0, 10.0, None]
     assert places.enter(10.5, 1.0) == 0.0
+
+
+@pytest.mark.parametrize(("factor", "most"), [(0.5, 1.0), (1.0, 3.0), (0.01, 1.0), (2.5, 7.0)])
+def test_a_changed_limit_is_a_whole_number_which_headers_and_bodies_tell_alike(factor, most):
+    state = limits(Limit(Counted.REQUESTS, 3), changes=(Change(factor),))
+    (level,) = state.levels(0.0, 1, demand())
+    assert level.most == most

@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from semprop.tools.endpoint import Endpoint, Served, parse, serving
-from semprop.tools.endpoint.server import Times
+from semprop.tools.serving.times import Times
 
 BODY = {"model": "m", "messages": [{"role": "user", "content": "hello"}]}
 POST = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\n"

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
+import re
+from collections.abc import Callable, Sequence
+from random import Random
 
 import worlds
 from rich.console import Console
 
 from semprop.engine.training.events import CallDone, Event, HeldOut, ItemDone, PassStarted, StepDone
-from semprop.tools.progress import QUIET, Bar, Lines, Silent, Tally, tally_of
+from semprop.providers.base import Message, Request
+from semprop.providers.errors import ErrorClass, classified
+from semprop.providers.layers import Stack
+from semprop.providers.learning import limiter_waits
+from semprop.providers.limiter import Limiter, Terms
+from semprop.providers.limiting import Limits
+from semprop.providers.retry import Retry, RetryPolicy
+from semprop.providers.scripted import Scripted, VirtualClock
+from semprop.tools.progress import QUIET, STILL, Bar, Lines, Silent, Tally, tally_of, why_of
 
+REQUEST = Request((Message.of("user", "hello"),))
 CALL = CallDone("forward", 7, 1000, 20, 0.25, False)
 STEP = StepDone(0, 2, 4, (), (), None, "no proposal")
 
@@ -80,6 +93,144 @@ def test_a_terminal_keeps_a_line_for_each_step_and_its_cursor() -> None:
     text = stream.getvalue()
     assert "step 1: 2 of 4 wrong" in text
     assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")
+
+
+STORM = "throttled: waiting for requests/minute, next in 42 s"
+
+
+class Loop:
+    """The event loop's timers, rung by hand."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.timers: list[tuple[float, Callable[[], None], Ring]] = []
+
+    def later(self, seconds: float, callback: Callable[[], None]) -> Ring:
+        ring = Ring()
+        self.timers.append((self.now + seconds, callback, ring))
+        return ring
+
+    def run(self, until: float) -> None:
+        while self.timers and min(at for at, _, _ in self.timers) <= until:
+            entry = min(self.timers, key=lambda entry: entry[0])
+            self.timers.remove(entry)
+            self.now = entry[0]
+            if not entry[2].cancelled:
+                entry[1]()
+        self.now = until
+
+
+class Ring:
+    cancelled = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+def test_what_holds_calls_back_is_told_in_place_of_what_is_in_flight() -> None:
+    line = taken(PassStarted(0, "step"), CALL).line(103.0, STORM)
+    assert STORM in line
+    assert "in flight" not in line
+
+
+def test_a_storm_in_which_nothing_happens_is_told_in_a_log_ever_more_seldom() -> None:
+    said: list[str] = []
+    times: list[float] = []
+    loop = Loop()
+
+    def say(line: str) -> None:
+        said.append(line)
+        times.append(loop.now - 100.0)
+
+    with Lines(tally(), say, lambda: loop.now, lambda: STORM, loop.later) as lines:
+        lines(PassStarted(0, "step"))
+        loop.run(100.0 + 1800.0)
+    assert all(STORM in line for line in said)
+    assert times == [15.0, 45.0, 105.0, 225.0, 465.0, 765.0, 1065.0, 1365.0, 1665.0]
+    loop.run(10_000.0)
+    assert len(said) == 9, "nothing is said after its block"
+
+
+def test_long_calls_that_nothing_holds_back_are_told_after_a_minute() -> None:
+    said: list[str] = []
+    loop = Loop()
+    with Lines(tally(), said.append, lambda: loop.now, lambda: None, loop.later):
+        loop.run(100.0 + STILL - 1.0)
+        assert said == []
+        loop.run(100.0 + STILL)
+    assert len(said) == 1
+
+
+def test_a_terminal_tells_what_holds_calls_back() -> None:
+    stream = io.StringIO()
+    console = Console(file=stream, force_terminal=True, width=160)
+    loop = Loop()
+    with Bar(tally(), console, lambda: loop.now, lambda: STORM, loop.later) as bar:
+        bar(PassStarted(0, "step"))
+        loop.run(102.0)
+    assert STORM in stream.getvalue()
+
+
+async def storm(endpoint: Scripted, providers: Sequence[Stack], count: int, seconds: float) -> str | None:
+    """What is told after so many seconds of so many requests."""
+    why = why_of(providers)
+    tasks = [asyncio.ensure_future(providers[0].complete(REQUEST)) for _ in range(count)]
+    await endpoint.clock.sleep(seconds)
+    told = why()
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    return told
+
+
+def limited(endpoint: Scripted, *limits: tuple[str, float]) -> Stack:
+    limiter = Limiter(clock=endpoint.clock, wall=endpoint.clock.now, random=Random(0))
+    retry = Retry(RetryPolicy(), endpoint.clock, Random(0), limiter_waits)
+    return Stack(endpoint, (retry, Limits(limiter, Terms("a", "m", limits, in_flight=16))))
+
+
+def failing(error_class: ErrorClass, **details: object) -> Scripted:
+    return Scripted(lambda request: classified("no", error_class, **details), latency=0.1, clock=VirtualClock())
+
+
+async def test_a_storm_of_refusals_is_told_with_its_dimension_and_its_end() -> None:
+    endpoint = failing(ErrorClass.RATE, retry_after=60.0, dimension="requests/minute")
+    told = await storm(endpoint, [limited(endpoint, ("requests/minute", 600.0))], 50, 20.0)
+    assert told is not None
+    assert told.startswith("throttled: waiting for requests/minute, next in 4")
+
+
+async def test_a_storm_that_names_nothing_is_told_too() -> None:
+    endpoint = failing(ErrorClass.RATE)
+    told = await storm(endpoint, [limited(endpoint)], 50, 20.0)
+    assert told is not None
+    assert told.startswith("throttled: waiting for the endpoint, ")
+
+
+async def test_an_outage_is_told_with_the_time_of_the_next_trial() -> None:
+    endpoint = failing(ErrorClass.TRANSIENT)
+    told = await storm(endpoint, [limited(endpoint)], 50, 20.0)
+    assert told is not None
+    assert re.fullmatch(r"failing: \d\d attempts in a row, (next in \d+ s|one is being tried)", told)
+
+
+async def test_a_limit_that_is_used_up_is_told_if_the_wait_is_long() -> None:
+    endpoint = Scripted(lambda request: "fine", latency=0.1, clock=VirtualClock())
+    told = await storm(endpoint, [limited(endpoint, ("requests/minute", 3.0))], 5, 2.0)
+    assert told == "at its limit: waiting for requests/minute, next in 19 s"
+    endpoint = Scripted(lambda request: "fine", latency=1.0, clock=VirtualClock())
+    assert await storm(endpoint, [limited(endpoint, ("requests/minute", 600.0))], 50, 2.0) is None
+
+
+async def test_failed_requests_that_wait_to_be_asked_again_are_told() -> None:
+    endpoint = failing(ErrorClass.TRANSIENT)
+    provider = Stack(endpoint, (Retry(RetryPolicy(base=60.0), endpoint.clock, Random(2)),))
+    told = await storm(endpoint, [provider, provider], 3, 1.0)
+    assert told == "3 wait to be asked again after a failure"
+
+
+def test_a_provider_that_knows_of_no_limits_has_no_reason() -> None:
+    assert why_of([Scripted({})])() is None
 
 
 def test_silence_is_silent() -> None:

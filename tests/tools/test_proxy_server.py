@@ -238,17 +238,68 @@ async def test_a_leader_that_leaves_does_not_end_the_attempt_of_those_who_wait()
     assert (said.text, said.source, held.asked, held.left) == ("late", "shared", 1, 0)
 
 
-@pytest.mark.parametrize("temperature", [0, 1])
-async def test_an_attempt_that_nobody_waits_for_is_cancelled(temperature):
+async def test_a_reply_whose_client_has_left_is_kept_for_when_it_asks_again():
     held = Held()
     async with upstream(held.answer) as url, proxied(f"openai:m@{url}") as proxy:
-        client = asyncio.ensure_future(proxy.ask(temperature=temperature))
+        client = asyncio.ensure_future(proxy.ask())
+        await until(lambda: held.asked)
+        client.cancel()
+        await until(lambda: not proxy.served.proxy.statistics()["in_flight"])
+        again = asyncio.ensure_future(proxy.ask())
+        await until(lambda: proxy.served.proxy.statistics()["in_flight"])
+        again.cancel()
+        await until(lambda: not proxy.served.proxy.statistics()["in_flight"])
+        held.release.set()
+        await until(lambda: not proxy.served.proxy.statistics()["flights"])
+        said = await proxy.ask()
+    assert (said.text, said.source, held.asked, held.left) == ("late", "store", 1, 0)
+
+
+async def test_a_failed_attempt_that_nobody_waits_for_is_not_made_again():
+    class Failing(Held):
+        async def answer(self, request: web.Request) -> web.Response:
+            await super().answer(request)
+            return web.json_response({}, status=500)
+
+    held = Failing()
+    async with upstream(held.answer) as url, proxied(f"openai:m@{url}") as proxy:
+        client = asyncio.ensure_future(proxy.ask())
+        await until(lambda: held.asked)
+        client.cancel()
+        await until(lambda: not proxy.served.proxy.statistics()["in_flight"])
+        held.release.set()
+        await until(lambda: not proxy.served.proxy.statistics()["flights"])
+        assert held.asked == 1
+
+
+async def test_a_request_that_waits_for_its_turn_is_dropped_when_its_client_leaves():
+    held = Held()
+    async with upstream(held.answer) as url:
+        named = {"tight": parse(f"openai:m@{url}")}
+        named["tight"] = type(named["tight"])(**{**fields(named["tight"]), "name": "tight", "in_flight": 1})
+        async with proxied("tight", named=named) as proxy:
+            first = asyncio.ensure_future(proxy.ask(model="tight", seed=1))
+            await until(lambda: held.asked)
+            second = asyncio.ensure_future(proxy.ask(model="tight", seed=2))
+            await until(lambda: proxy.served.proxy.statistics()["upstreams"]["tight"]["waiting"])
+            second.cancel()
+            await until(lambda: proxy.served.proxy.statistics()["flights"] == 1)
+            held.release.set()
+            await first
+            assert (held.asked, proxy.served.proxy.statistics()["journal"]["attempts"]) == (1, 1)
+
+
+async def test_an_attempt_that_nobody_can_use_is_cancelled_and_may_have_been_charged():
+    held = Held()
+    async with upstream(held.answer) as url, proxied(f"openai:m@{url}") as proxy:
+        client = asyncio.ensure_future(proxy.ask(temperature=1))
         await until(lambda: held.asked)
         client.cancel()
         await until(lambda: held.left)
         statistics = proxy.served.proxy.statistics()
         await until(lambda: not proxy.served.proxy.statistics()["in_flight"])
         assert statistics["flights"] == 0
+        assert proxy.served.proxy.statistics()["journal"]["possibly_charged"] == 1
         assert proxy.served.proxy.statistics()["upstreams"]["m"]["in_flight"] == 0
 
 

@@ -1,4 +1,4 @@
-"""Flights and store without sockets: what a broken store costs, and what cancelled clients leave behind."""
+"""Flights: what a fault of one costs the others, and what cancelled clients leave behind."""
 
 from __future__ import annotations
 
@@ -6,68 +6,27 @@ import asyncio
 from functools import partial
 from random import Random
 
-import anyio
 import pytest
 from proxying import attempts, mocked, proxied
 
-from semprop.engine.errors import StorageError
 from semprop.engine.scheduler import group
 from semprop.engine.training.ledger import MemoryLedger
 from semprop.providers.base import Completion
+from semprop.tools.proxy.books import Books
 from semprop.tools.proxy.sharing import Sharing, Source
 
 
-class Broken:
-    """A store that keeps nothing, and says so with this error."""
+async def test_a_fault_of_one_request_ends_no_other(capfd):
+    async def broken():
+        raise RuntimeError("a fault")
 
-    def __init__(self, error):
-        self.error = error
-        self.stored = MemoryLedger().stored
+    async def send():
+        return Completion("yes")
 
-    async def settle(self, position, key, outcome):
-        raise self.error
-
-
-async def send():
-    return Completion("yes")
-
-
-async def test_a_reply_that_cannot_be_stored_is_delivered_and_counted(capfd):
-    async with group() as start:
-        sharing = Sharing(Broken(StorageError("the disk is full")), start)
-        for _ in range(2):
-            shared = await sharing.answer("key", send)
-            assert (shared.outcome, shared.source) == (Completion("yes"), Source.UPSTREAM)
-    assert sharing.statistics()["store_failures"] == 2
-    assert capfd.readouterr().out.count("the disk is full") == 1
-
-
-async def test_a_fault_of_the_store_answers_its_own_request_and_ends_no_other(capfd):
-    async with group() as start:
-        sharing = Sharing(Broken(RuntimeError("a fault")), start)
-        assert isinstance((await sharing.answer("key", send)).outcome, RuntimeError)
+    async with Sharing(Books(MemoryLedger()), 10) as sharing:
+        assert isinstance((await sharing.answer("key", broken)).outcome, RuntimeError)
         assert (await sharing.answer(None, send)).outcome == Completion("yes")
-
-
-async def test_a_reply_is_in_the_store_before_anybody_reads_it():
-    events = []
-
-    class Noting(MemoryLedger):
-        async def settle(self, position, key, outcome):
-            await anyio.lowlevel.checkpoint()
-            events.append("stored")
-            await super().settle(position, key, outcome)
-
-    async with group() as start:
-        sharing = Sharing(Noting(), start)
-
-        async def ask():
-            await sharing.answer("key", send)
-            events.append("read")
-
-        for _ in range(3):
-            start(ask)
-    assert events == ["stored", "read", "read", "read"]
+        assert (await sharing.answer("key", send)).source is Source.UPSTREAM
 
 
 def held(statistics):

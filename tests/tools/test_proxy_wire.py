@@ -7,9 +7,9 @@ import pytest
 
 from semprop.providers.base import Choices, Completion, JsonSchema, Stop, TokenLogprob
 from semprop.providers.errors import ErrorClass, classified
-from semprop.tools.endpoint.wire import Unreadable
 from semprop.tools.proxy import wire
 from semprop.tools.proxy.errors import answer_of
+from semprop.tools.serving.chat import Unreadable
 
 HELLO = {"role": "user", "content": "hello"}
 BODY = {"model": "m", "messages": [HELLO]}

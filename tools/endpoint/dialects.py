@@ -16,9 +16,7 @@ from enum import Enum
 from semprop.tools.endpoint.limits import Level
 from semprop.tools.endpoint.settings import Charge, Counted, HeaderSettings, Told, WaitForm
 from semprop.tools.endpoint.windows import DAY, MINUTE
-
-Lines = tuple[tuple[str, str], ...]
-"""Header lines: names in lower case, and values."""
+from semprop.tools.serving.http1 import Lines
 
 
 class Reset(Enum):

@@ -15,9 +15,9 @@ from typing import NamedTuple
 import orjson
 
 from semprop.providers.base import Completion, Usage
-from semprop.tools.endpoint import http1, scripts
+from semprop.tools.endpoint import scripts
 from semprop.tools.endpoint.answers import Answerer, answerer, input_tokens
-from semprop.tools.endpoint.dialects import DIALECTS, Lines, as_told, limit_lines, wait_lines
+from semprop.tools.endpoint.dialects import DIALECTS, as_told, limit_lines, wait_lines
 from semprop.tools.endpoint.errors import error_answer
 from semprop.tools.endpoint.faults import Sight, counts_tries, met
 from semprop.tools.endpoint.latency import Pace, pace
@@ -27,7 +27,10 @@ from semprop.tools.endpoint.scripts import Script
 from semprop.tools.endpoint.settings import Charge, Config, Counted, Fault, FaultKind, Limit, Told, WaitForm
 from semprop.tools.endpoint.troubles import Kind, Trouble
 from semprop.tools.endpoint.windows import DAY
-from semprop.tools.endpoint.wire import Asked, Identity, Unreadable, Wire
+from semprop.tools.endpoint.wire import Identity, Wire
+from semprop.tools.serving import http1
+from semprop.tools.serving.chat import Asked, Unreadable
+from semprop.tools.serving.http1 import Lines
 
 _TRIES_KEPT = 1_000_000
 """Requests whose attempts are counted, where a fault asks for it."""

@@ -9,10 +9,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from semprop.tools.endpoint.dialects import Lines
 from semprop.tools.endpoint.settings import Counted
 from semprop.tools.endpoint.troubles import ORGANIZATION, ErrorAnswer, Kind, Trouble, per_minute
 from semprop.tools.endpoint.windows import DAY
+from semprop.tools.serving.http1 import Lines
 
 _ANTHROPIC: Mapping[Kind, tuple[int, str, str]] = {
     Kind.OVERLOADED: (529, "overloaded_error", "Overloaded"),

@@ -137,7 +137,8 @@ class Limits:
                 and when.first_attempt <= attempt <= when.last_attempt
             ):
                 most *= change.factor
-        return most
+        # Headers and bodies tell it as a whole number, and must tell the same.
+        return most if most == limit.most else max(1.0, math.floor(most))
 
     def _bearing(self, model: str, key: str) -> Iterator[tuple[Limit, Window]]:
         for index, limit in enumerate(self._limits):

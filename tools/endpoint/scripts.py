@@ -12,11 +12,10 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import NamedTuple
 
-from semprop.tools.endpoint.dialects import Lines
-from semprop.tools.endpoint.http1 import LAST_CHUNK, chunk
 from semprop.tools.endpoint.latency import Pace
 from semprop.tools.endpoint.settings import Fault, FaultKind
 from semprop.tools.endpoint.wire import Stream
+from semprop.tools.serving.http1 import LAST_CHUNK, Lines, chunk
 
 SETTLING = 0.005
 """Seconds between the last byte and a reset, so that the bytes before it are really sent."""

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from semprop.tools.endpoint.dialects import Lines
 from semprop.tools.endpoint.limits import Level
 from semprop.tools.endpoint.settings import Counted
 from semprop.tools.endpoint.windows import MINUTE
+from semprop.tools.serving.http1 import Lines
 
 ORGANIZATION = "org-mock"
 """Whose limits the words of errors speak of."""

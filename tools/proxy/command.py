@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-import gc
+import math
 import os
-import signal
-import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import Annotated
 
-import anyio
-import orjson
+import structlog
 import typer
 
 from semprop.engine.errors import SpecificationError
+from semprop.providers.budget import Caps
 from semprop.providers.specification import load as load_providers
 from semprop.tools.exits import Ended
 from semprop.tools.preparing import Surrounding
-from semprop.tools.proxy.server import serving
-from semprop.tools.proxy.settings import Settings
+from semprop.tools.proxy.server import Served, serving
+from semprop.tools.proxy.settings import BOUNDS, Settings
 from semprop.tools.screen import Screen
+from semprop.tools.serving import foreground
+from semprop.tools.serving.connection import Bounds
+
+FEW = 256
+"""Clients at once; a proxy that has no room for so many says so when it starts."""
+
+_log = structlog.get_logger(__name__)
 
 Work = Callable[[Surrounding, Screen], Ended]
 
@@ -40,13 +46,17 @@ def proxy(
         str | None, typer.Option(help="the environment variable of the token that clients must send", metavar="VAR")
     ] = None,
     store: Annotated[
-        Path | None, typer.Option(help="a directory that keeps replies from one start to the next", metavar="DIR")
+        Path | None,
+        typer.Option(help="a directory that keeps replies, attempts and what was spent", metavar="DIR"),
     ] = None,
+    max_usd: Annotated[float | None, typer.Option(min=0, help="dollars that may be spent", metavar="USD")] = None,
+    max_calls: Annotated[int | None, typer.Option(min=0, help="attempts that may be sent")] = None,
+    max_tokens: Annotated[int | None, typer.Option(min=0, help="tokens that may be used, in and out")] = None,
 ) -> Work:
     """Put limits, retries and a reply store in front of models, as an OpenAI-compatible server.
 
     Prints one JSON line when it listens; SIGINT or SIGTERM ends it. Equal requests at temperature 0, or with a seed,
-    are paid once.
+    are paid once. Budgets are hard: the worst case of a call is reserved before it is sent.
     """
 
     def run(around: Surrounding, screen: Screen) -> Ended:
@@ -58,14 +68,12 @@ def proxy(
             store=store,
             host=host,
             port=port,
+            caps=_caps(max_calls, max_tokens, max_usd),
+            bounds=_bounds(foreground.most_sockets()),
             around=around.providers,
         )
-        _raise_file_limit()
-        # What is there now stays: no collection need look at it again.
-        gc.collect()
-        gc.freeze()
-        work = partial(_serve, settings, screen.stdout)
-        anyio.run(work, backend_options={"use_uvloop": sys.platform != "win32"})
+        server = foreground.Server("proxy", host, port, partial(serving, settings), _line)
+        foreground.run(server, screen.stdout)
         return Ended({})
 
     return run
@@ -80,33 +88,27 @@ def _token(variable: str | None, environment: Mapping[str, str]) -> str:
     return token
 
 
-async def _serve(settings: Settings, stdout: TextIO) -> None:
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        try:
-            async with serving(settings) as served:
-                line = {
-                    "url": served.url,
-                    "pid": os.getpid(),
-                    "statistics": f"{served.origin}/statistics",
-                    "health": f"{served.origin}/health",
-                }
-                stdout.write(orjson.dumps(line).decode() + "\n")
-                stdout.flush()
-                async for _ in signals:
-                    break
-        except OSError as error:
-            raise SpecificationError(
-                f"the proxy cannot listen on {settings.host} port {settings.port}: {error.strerror or error}; choose "
-                "another port, or 0 for any free one"
-            ) from error
+def _caps(calls: int | None, tokens: int | None, usd: float | None) -> Caps:
+    try:
+        return Caps(calls=calls, tokens=tokens, usd=usd)
+    except ValueError as error:
+        raise SpecificationError(str(error)) from error
 
 
-def _raise_file_limit() -> None:
-    """Let the process hold as many sockets as the system lets it."""
-    if sys.platform == "win32":
-        return
-    # Not there on Windows.
-    import resource
+def _bounds(sockets: float) -> Bounds:
+    """As many clients as there are sockets for: each of them may need another one behind the proxy."""
+    clients = math.floor(sockets / 2) if sockets < math.inf else sockets
+    if clients < 1:
+        raise SpecificationError("this process may open too few files for a single client: run `ulimit -n 1024` first")
+    if clients < FEW:
+        _log.warning("few_sockets", clients=clients, mend="raise the limit on open files (ulimit -n)")
+    return replace(BOUNDS, connections=clients)
 
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+def _line(served: Served) -> dict[str, object]:
+    return {
+        "url": served.url,
+        "pid": os.getpid(),
+        "statistics": f"{served.origin}/statistics",
+        "health": f"{served.origin}/health",
+    }

@@ -13,8 +13,10 @@ from typing import NamedTuple
 
 import orjson
 
+from semprop.engine.errors import StorageError
+from semprop.providers.budget import BudgetSpent
 from semprop.providers.errors import ErrorClass, ProviderError
-from semprop.tools.endpoint.dialects import Lines
+from semprop.tools.serving.http1 import Lines
 
 JSON: Lines = (("content-type", "application/json"),)
 _IN_VAIN: Lines = (("x-should-retry", "false"),)
@@ -72,13 +74,19 @@ def refusal(
     return Answer(status, orjson.dumps(document), (*JSON, *lines))
 
 
-def invalid(message: str, param: str | None = None) -> Answer:
+def invalid(message: str, param: str | None = None, code: str = "unsupported_parameter") -> Answer:
     """A request that cannot be read, or cannot be carried."""
-    return refusal(400, message, "invalid_request_error", None if param is None else "unsupported_parameter", param)
+    return refusal(400, message, "invalid_request_error", None if param is None else code, param)
 
 
 def answer_of(error: Exception) -> Answer:
     """The reply that an error is; anything but a `ProviderError` is a fault of the proxy, and shows nothing of it."""
+    if isinstance(error, BudgetSpent):
+        # A status that no client asks again after.
+        return refusal(402, str(error), "insufficient_quota", "insufficient_quota", lines=_IN_VAIN)
+    if isinstance(error, StorageError):
+        words = f"the proxy cannot write its journal, so it sends nothing: {_OPERATOR}"
+        return refusal(503, words, "server_error", "journal_failed", lines=_IN_VAIN)
     if not isinstance(error, ProviderError):
         return refusal(500, f"the proxy failed: {_OPERATOR}", "server_error", "internal_error")
     shape = _SHAPES[error.error_class]

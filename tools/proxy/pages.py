@@ -7,8 +7,8 @@ from html import escape
 
 import orjson
 
-from semprop.tools.endpoint.dialects import Lines
 from semprop.tools.proxy.errors import JSON, Answer
+from semprop.tools.serving.http1 import Lines
 
 _HTML: Lines = (
     ("content-type", "text/html; charset=utf-8"),

@@ -6,31 +6,41 @@ Equal greedy requests, and equal seeded ones, are one question; other random dra
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from functools import partial
 
-from semprop.providers.base import Completion, Request, content_key
-from semprop.tools.endpoint.http1 import Received
-from semprop.tools.endpoint.server import Times
-from semprop.tools.endpoint.wire import Unreadable
+from semprop.providers.base import Admission, Completion, Request, content_key
 from semprop.tools.proxy import pages, wire
 from semprop.tools.proxy.access import refused
+from semprop.tools.proxy.attempts import Accounts
 from semprop.tools.proxy.errors import JSON, Answer, answer_of, invalid, refusal
+from semprop.tools.proxy.flows import flow_of
 from semprop.tools.proxy.settings import Settings
 from semprop.tools.proxy.sharing import Sharing
 from semprop.tools.proxy.upstreams import Upstreams
+from semprop.tools.serving.chat import Unreadable
+from semprop.tools.serving.http1 import Received
+from semprop.tools.serving.times import Times
 
 COMPLETIONS = "/v1/chat/completions"
 MODELS = "/v1/models"
+_UNBOUNDED = (
+    "this proxy has a budget, so a request must say how long its reply may be: send 'max_tokens', or have a default "
+    "for it put into the proxy's providers file"
+)
 _EVENTS = (("content-type", "text/event-stream"), ("cache-control", "no-cache"))
 
 
 class Proxy:
     """Answers requests."""
 
-    def __init__(self, settings: Settings, upstreams: Upstreams, sharing: Sharing, times: Times = Times()) -> None:
+    def __init__(
+        self, settings: Settings, upstreams: Upstreams, sharing: Sharing, accounts: Accounts, times: Times = Times()
+    ) -> None:
         self._settings = settings
         self._upstreams = upstreams
         self._sharing = sharing
+        self._accounts = accounts
         self._times = times
         self._started = times.now()
         self._begun = int(times.wall())
@@ -39,13 +49,16 @@ class Proxy:
         self._statuses: Counter[int] = Counter()
 
     def statistics(self) -> dict[str, object]:
-        """Requests and replies, the store, the upstreams, and of every limit why it does not run."""
+        """Requests and replies, budget, journal, upstreams, and of every limit why it does not run."""
+        purse = self._accounts.purse
         return {
             "seconds": round(self._times.now() - self._started, 1),
             "in_flight": self._open,
             "requests": self._asked,
             "statuses": {str(status): count for status, count in sorted(self._statuses.items())},
             **self._sharing.statistics(),
+            "budget": None if purse is None else purse.statistics(),
+            "journal": self._accounts.books.statistics(),
             **self._upstreams.statistics(),
         }
 
@@ -80,8 +93,16 @@ class Proxy:
         upstream = self._upstreams.named(asked.model)
         if upstream is None:
             return self._unknown(asked.model)
-        key = content_key(upstream.identity, asked.request) if _is_shared(asked.request) else None
-        shared = await self._sharing.answer(key, partial(upstream.complete, asked.request))
+        request = replace(upstream.filled(asked.request), admission=Admission(flow_of(received.headers)))
+        if self._settings.caps.bounds_output and request.sampling.max_tokens is None:
+            return invalid(_UNBOUNDED, "max_tokens", "missing_required_parameter")
+        key = None
+        if _is_shared(request):
+            key = content_key(upstream.identity, request)
+        else:
+            # Nobody shares a random draw: its key is its own.
+            request = replace(request, draw=f"{self._begun:x}-{number}")
+        shared = await self._sharing.answer(key, partial(upstream.complete, request))
         if not isinstance(shared.outcome, Completion):
             return answer_of(shared.outcome)
         written, lines = (wire.events, _EVENTS) if asked.stream else (wire.whole, JSON)

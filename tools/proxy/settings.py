@@ -10,9 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from semprop.engine.errors import SpecificationError
+from semprop.providers.budget import Caps
 from semprop.providers.connection import is_loopback
 from semprop.providers.specification import Specification
 from semprop.providers.stack import Surroundings
+from semprop.tools.serving.connection import Bounds
+
+BOUNDS = Bounds(largest=16 * 1024 * 1024, idle=75.0, receiving=60.0, sending=120.0)
+"""What a client may take of a proxy unless told otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,11 +28,12 @@ class Settings:
         upstreams: `kind:model[@base]`, or names in `named`.
         named: the tables of a providers file.
         token: what clients must send as bearer token; empty: nothing, on loopback only.
-        store: a directory that keeps replies; None: memory only.
+        store: a directory that keeps the journal: attempts, replies, what was spent; None: memory only.
         host: the address to listen on.
         port: 0 is any free one.
         around: environment, clock, randomness and retry policy of the upstreams.
-        largest: bytes of a request's body.
+        caps: the most that may be spent, over all starts with one store.
+        bounds: what a client may take: bytes, connections, time.
         most: requests that may be open at once; further ones are refused with status 503.
 
     Raises:
@@ -41,7 +47,8 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 0
     around: Surroundings = Surroundings()
-    largest: int = 64 * 1024 * 1024
+    caps: Caps = Caps()
+    bounds: Bounds = BOUNDS
     most: int = 20_000
 
     def __post_init__(self) -> None:

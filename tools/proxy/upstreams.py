@@ -10,19 +10,26 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import orjson
 import structlog
 
 from semprop.engine.errors import SpecificationError
-from semprop.providers.base import Completion, Request
+from semprop.providers.base import Completion, Request, Sampling, Usage
+from semprop.providers.budget import BudgetSpent, Caps
 from semprop.providers.clock import Clock
 from semprop.providers.errors import StopError
-from semprop.providers.layers import Stack
+from semprop.providers.layers import Stack, filled
 from semprop.providers.limiter import Limiter
 from semprop.providers.specification import Specification, resolve
 from semprop.providers.stack import Surroundings, connect
+from semprop.providers.transport import Transport
+from semprop.tools.proxy.attempts import Accounts, Attempts
+
+_UNBOUNDED = ("n", "best_of", "max_tokens", "max_completion_tokens", "max_output_tokens")
+"""Fields of a body that change how long replies may be."""
 
 HELD = 30.0
 """Seconds for which a stopped upstream is not asked."""
@@ -41,17 +48,21 @@ class Stopped:
 class Upstream:
     """One model that requests go to."""
 
-    def __init__(self, name: str, opened: Callable[[], Stack], clock: Clock) -> None:
+    def __init__(self, name: str, opened: Callable[[], Stack], sampling: Sampling | None, clock: Clock) -> None:
         """
         Args:
             name: what clients call it.
             opened: connects to it; called again after a stop.
+            sampling: in place of what a request leaves open.
             clock: what the hold after a stop is measured on.
         """
         self.name = name
         self._opened = opened
+        self._sampling = sampling
         self._clock = clock
         self._stack = opened()
+        self._accounts: Accounts | None = None
+        self._attempts: Attempts | None = None
         self._stopped: Stopped | None = None
         self._stops = 0
 
@@ -60,19 +71,37 @@ class Upstream:
         """What answers; a part of every key of the store."""
         return self._stack.identity
 
+    @property
+    def is_priced(self) -> bool:
+        """Whether the price of its tokens is known."""
+        return self._stack.price(Usage(1, 0, 0, 1)) is not None
+
+    def filled(self, request: Request) -> Request:
+        """The request as it will be asked: what it leaves open is as the settings say."""
+        if self._sampling is None:
+            return request
+        return replace(request, sampling=filled(request.sampling, self._sampling))
+
     async def complete(self, request: Request) -> Completion:
         """Answer one request.
 
         Raises:
             ProviderError: as the provider's `complete` does; a `StopError` for `HELD` seconds after one was met, with
                 the seconds that are left.
+            BudgetSpent: it would pass a cap.
+            StorageError: it cannot be noted, so it was not sent.
         """
+        if self._attempts is not None:
+            self._attempts.check(request)
         if self._stopped is not None:
             await self._again(self._stopped)
         stack = self._stack
         async with stack:
             try:
                 return await stack.complete(request)
+            except BudgetSpent:
+                # The proxy's own: another upstream or a smaller request may fit.
+                raise
             except StopError as error:
                 if stack is self._stack and self._stopped is None:
                     self._stopped = Stopped(error, self._clock.now() + HELD)
@@ -95,10 +124,28 @@ class Upstream:
         if left > 0:
             raise StopError(str(error), error.error_class, status=error.status, retry_after=left, attempts=0)
         # Swapped before anything is waited for, so that it happens once.
-        old, self._stack, self._stopped = self._stack, self._opened(), None
+        old, self._stack, self._stopped = self._stack, self._booked(self._opened()), None
         await self._stack.__aenter__()
         # Requests that are still under way have entered it too; the last of them closes it.
         await old.__aexit__(None, None, None)
+
+    def book(self, accounts: Accounts) -> None:
+        """Have all attempts booked. Before the first request."""
+        self._accounts = accounts
+        self._stack = self._booked(self._stack)
+
+    def _booked(self, stack: Stack) -> Stack:
+        """The provider, with one more layer innermost: around each attempt that has its turn."""
+        if self._accounts is None:
+            return stack
+        self._attempts = Attempts(self.name, stack.identity, stack.price, self._accounts)
+        return Stack(
+            stack._endpoint,
+            (*stack._layers, self._attempts),
+            identity=stack._identity,
+            capabilities=stack._capabilities,
+            price=stack.price,
+        )
 
     async def __aenter__(self) -> Upstream:
         await self._stack.__aenter__()
@@ -111,13 +158,16 @@ class Upstream:
 class Upstreams:
     """All upstreams of a proxy."""
 
-    def __init__(self, texts: Sequence[str], named: Mapping[str, Specification], around: Surroundings) -> None:
+    def __init__(
+        self, texts: Sequence[str], named: Mapping[str, Specification], around: Surroundings, caps: Caps = Caps()
+    ) -> None:
         """
         Raises:
             StopError: there is no such provider (CONFIGURATION).
-            SpecificationError: two upstreams would have one name.
+            SpecificationError: two upstreams would have one name, or one has no price and dollars are capped.
         """
         self.limiter = Limiter(clock=around.clock, random=around.random)
+        transport = Transport()
         self.names: dict[str, Upstream] = {}
         self._routes: dict[str, Upstream] = {}
         specifications = [resolve(text, named) for text in texts]
@@ -127,8 +177,9 @@ class Upstreams:
                 raise SpecificationError(
                     f"two upstreams are called {name!r}: give them names, as [provider.NAME] in a --providers file"
                 )
-            opened = _connecting(specification, named, around, self.limiter)
-            self.names[name] = Upstream(name, opened, around.clock)
+            opened = _connecting(specification, around, self.limiter, transport)
+            self.names[name] = Upstream(name, opened, specification.sampling, around.clock)
+            _check(caps, self.names[name], specification)
         models = Counter(specification.model for specification in specifications)
         for specification, upstream in zip(specifications, self.names.values(), strict=True):
             self._routes[specification.text] = upstream
@@ -147,11 +198,12 @@ class Upstreams:
         return {"upstreams": by_name, "limits": self.limiter.statistics()}
 
     @asynccontextmanager
-    async def open(self) -> AsyncIterator[None]:
-        """Keep the sessions of all upstreams while the block runs."""
+    async def open(self, accounts: Accounts) -> AsyncIterator[None]:
+        """Keep the sessions of all upstreams while the block runs, and book their attempts."""
         entered = []
         try:
             for upstream in self.names.values():
+                upstream.book(accounts)
                 entered.append(await upstream.__aenter__())
             yield
         finally:
@@ -159,10 +211,26 @@ class Upstreams:
                 await upstream.__aexit__(None, None, None)
 
 
+def _check(caps: Caps, upstream: Upstream, specification: Specification) -> None:
+    """Refuse an upstream whose worst case cannot be known."""
+    if caps.usd is not None and not upstream.is_priced:
+        raise SpecificationError(
+            f"no price is known for {upstream.name!r}, so its dollars cannot be capped: give it `prices` in the "
+            "providers file, or cap calls and tokens instead"
+        )
+    fields = orjson.loads(specification.body)
+    unbounded = next((field for field in _UNBOUNDED if field in fields), None)
+    if caps.bounds_output and unbounded is not None:
+        raise SpecificationError(
+            f"the `body` of {upstream.name!r} sets {unbounded!r}, so the length of its replies cannot be capped: leave "
+            "it out, and give `max_tokens` under `sampling`"
+        )
+
+
 def _connecting(
-    specification: Specification, named: Mapping[str, Specification], around: Surroundings, limiter: Limiter
+    specification: Specification, around: Surroundings, limiter: Limiter, transport: Transport
 ) -> Callable[[], Stack]:
     def opened() -> Stack:
-        return connect(specification, named=named, surroundings=around, limiter=limiter)
+        return connect(specification, surroundings=around, limiter=limiter, transport=transport)
 
     return opened

@@ -12,8 +12,9 @@ from typing import Any
 
 import orjson
 
-from semprop.providers.base import Completion, JsonSchema, Stop, TokenLogprob
-from semprop.tools.endpoint.wire import Asked, OpenAIChat, Unreadable
+from semprop.providers.base import Completion, JsonSchema
+from semprop.tools.serving import chat
+from semprop.tools.serving.chat import Asked, Unreadable
 
 _CARRIED = (
     *("model", "messages", "temperature", "top_p", "max_tokens", "max_completion_tokens", "seed", "stop"),
@@ -38,8 +39,6 @@ _NEUTRAL: Mapping[str, tuple[object, ...]] = {
 """Values that ask for nothing beyond what is done anyway."""
 
 _ROLES = ("system", "developer", "user", "assistant")
-_FINISHED: Mapping[Stop, str] = {Stop.LENGTH: "length", Stop.FILTER: "content_filter"}
-_READER = OpenAIChat()
 
 
 def read(body: bytes) -> Asked:
@@ -59,7 +58,7 @@ def read(body: bytes) -> Asked:
             raise Unreadable(f"'{name}' is not carried by this proxy: leave it out", name)
     _check_messages(document.get("messages"))
     _check_choices(document)
-    asked = _READER.read("", body)
+    asked = chat.read("", body)
     sampling, request = asked.request.sampling, asked.request
     if document.get("logprobs") is True:
         sampling = replace(sampling, top_logprobs=sampling.top_logprobs or 0)
@@ -70,16 +69,8 @@ def read(body: bytes) -> Asked:
 
 def whole(asked: Asked, completion: Completion, identity: str, created: int) -> bytes:
     """The body of a reply; `created` in seconds since 1970."""
-    refused = completion.stop is Stop.REFUSAL
-    text, refusal = (None, completion.text) if refused else (completion.text, None)
-    choice = {
-        "index": 0,
-        "message": {"role": "assistant", "content": text, "refusal": refusal},
-        "logprobs": _logprobs(completion),
-        "finish_reason": _FINISHED.get(completion.stop, "stop"),
-    }
     frame = {"id": identity, "object": "chat.completion", "created": created, "model": completion.model or asked.model}
-    return orjson.dumps({**frame, "choices": [choice], "usage": _usage(completion)})
+    return orjson.dumps({**frame, "choices": [chat.choice(completion)], "usage": chat.usage(completion)})
 
 
 def events(asked: Asked, completion: Completion, identity: str, created: int) -> bytes:
@@ -95,18 +86,14 @@ def events(asked: Asked, completion: Completion, identity: str, created: int) ->
 
     def event(delta: Mapping[str, object], reason: str | None = None, logprobs: object = None) -> bytes:
         choice = {"index": 0, "delta": delta, "logprobs": logprobs, "finish_reason": reason}
-        return _event({**frame, "choices": [choice]})
+        return chat.event({**frame, "choices": [choice]})
 
-    name = "refusal" if completion.stop is Stop.REFUSAL else "content"
-    parts = [event({"role": "assistant", name: ""}), event({name: completion.text}, None, _logprobs(completion))]
-    parts.append(event({}, _FINISHED.get(completion.stop, "stop")))
+    name = chat.spoken(completion)
+    parts = [event({"role": "assistant", name: ""}), event({name: completion.text}, None, chat.logprobs(completion))]
+    parts.append(event({}, chat.reason(completion)))
     if asked.usage_wanted:
-        parts.append(_event({**frame, "choices": [], "usage": _usage(completion)}))
-    return b"".join((*parts, b"data: [DONE]\n\n"))
-
-
-def _event(document: Mapping[str, Any]) -> bytes:
-    return b"data: " + orjson.dumps(document) + b"\n\n"
+        parts.append(chat.event({**frame, "choices": [], "usage": chat.usage(completion)}))
+    return b"".join((*parts, chat.DONE))
 
 
 def _check_messages(listed: object) -> None:
@@ -153,33 +140,3 @@ def _schema(response_format: object) -> JsonSchema | None:
 
 def _float(number: float | None) -> float | None:
     return None if number is None else float(number)
-
-
-def _usage(completion: Completion) -> dict[str, Any] | None:
-    """None where the upstream did not count."""
-    usage = completion.usage
-    if usage.input is None and usage.output is None:
-        return None
-    given, output = usage.input or 0, usage.output or 0
-    return {
-        "prompt_tokens": given,
-        "completion_tokens": output,
-        "total_tokens": given + output,
-        "prompt_tokens_details": {"cached_tokens": usage.cached_read or 0},
-        "completion_tokens_details": {"reasoning_tokens": usage.reasoning or 0},
-    }
-
-
-def _logprobs(completion: Completion) -> dict[str, Any] | None:
-    if not completion.logprobs:
-        return None
-    tokens = [_token(token.token, token.logprob) | {"top_logprobs": _others(token)} for token in completion.logprobs]
-    return {"content": tokens, "refusal": None}
-
-
-def _others(token: TokenLogprob) -> list[dict[str, Any]]:
-    return [_token(text, value) for text, value in token.alternatives]
-
-
-def _token(text: str, logprob: float) -> dict[str, Any]:
-    return {"token": text, "logprob": logprob, "bytes": list(text.encode(errors="replace"))}

@@ -45,9 +45,9 @@ class Measured:
         return (self.again if again else self.table)[row][column]
 
 
-async def ran(measured: Measured, gate: Gate = StrictGate(), lookahead: int = 4) -> Race:
+async def ran(measured: Measured, gate: Gate = StrictGate(), lookahead: int = 4, window: int | None = None) -> Race:
     width = len(measured.table[0]) if measured.table else 2
-    return await race(gate, items(len(measured.table)), (1,) * width, measured, lookahead)
+    return await race(gate, items(len(measured.table)), (1,) * width, measured, lookahead, window)
 
 
 async def test_the_race_stops_at_the_shortest_prefix_that_decides() -> None:
@@ -87,14 +87,51 @@ cell = st.sampled_from([0.0, 1.0, 0.0, 1.0, 0.5, None])
     table=st.lists(st.tuples(cell, cell, cell), min_size=1, max_size=12),
     again=st.lists(st.tuples(cell, cell, cell), min_size=12, max_size=12),
     latency=st.lists(st.integers(1, 9).map(float), min_size=1, max_size=11),
-    lookahead=st.integers(1, 16),
+    lookahead=st.integers(0, 16),
+    window=st.none() | st.integers(1, 16),
 )
-def test_verdict_and_board_are_the_same_at_every_look_ahead_and_latency(
-    table: Scores, again: Scores, latency: list[float], lookahead: int
+def test_verdict_and_board_are_the_same_at_every_look_ahead_window_and_latency(
+    table: Scores, again: Scores, latency: list[float], lookahead: int, window: int | None
 ) -> None:
     one = asyncio.run(ran(Measured(table, again), lookahead=1))
-    other = asyncio.run(ran(Measured(table, again, latency), lookahead=lookahead))
+    other = asyncio.run(ran(Measured(table, again, latency), lookahead=lookahead, window=window))
     assert other == one
+
+
+@given(
+    table=st.lists(st.tuples(cell, cell, cell), min_size=1, max_size=12),
+    latency=st.lists(st.integers(1, 9).map(float), min_size=1, max_size=11),
+    window=st.integers(1, 16),
+)
+def test_without_a_look_ahead_nothing_is_measured_that_the_verdict_does_not_use(
+    table: Scores, latency: list[float], window: int
+) -> None:
+    measured = Measured(table, [(0.0, 0.0, 0.0)] * 12, latency)
+    result = asyncio.run(ran(measured, lookahead=0, window=window))
+    used = {(i, j) for i, row in enumerate(result.board.rows) for j, cell in enumerate(row) if cell is not Hole.DROPPED}
+    first = [(row, column) for row, column, again in measured.asked if not again]
+    assert sorted(first) == sorted(used)
+    assert measured.peak <= window * 3
+
+
+async def test_items_that_every_verdict_needs_are_measured_at_once_whatever_the_look_ahead() -> None:
+    measured = Measured([(1.0, 0.0)] * 100)
+    result = await ran(measured, lookahead=0, window=200)
+    assert (result.verdict.decision, result.verdict.n, len(measured.asked)) == (Decision.REJECT, 50, 100)
+    assert measured.clock.now() == 1.0
+
+
+async def test_a_race_between_equals_takes_few_rounds_without_a_look_ahead() -> None:
+    measured = Measured([(1.0, 1.0), (0.0, 0.0)] * 128)
+    result = await ran(measured, lookahead=0, window=256)
+    assert (result.verdict.n, len(measured.asked)) == (256, 512)
+    assert measured.clock.now() <= 9.0
+
+
+async def test_a_race_of_very_many_items_costs_each_of_them_the_same() -> None:
+    count = 20_000
+    result = await ran(Measured([(1.0, 1.0)] * count, latency=(0.0,)), lookahead=64)
+    assert result.verdict.n == count
 
 
 async def test_missing_cells_are_asked_once_more_at_the_end() -> None:

@@ -43,7 +43,7 @@ def test_a_tape_is_shown_with_every_slot_value_and_reply():
 
 def test_a_failure_on_a_tape_is_shown_as_one():
     tape = worlds.tape(GRAPH, worlds.example(1), {"hint_1": Failure(FailureKind.REFUSAL, "no")})
-    assert tape_document(tape)["records"][0]["value"] == "[no value: no]"
+    assert tape_document(tape)["records"][0]["value"] == "[no value: the model refused]"
 
 
 def test_messages_are_shown_with_stance_origin_and_content():

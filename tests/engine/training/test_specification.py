@@ -21,7 +21,13 @@ from semprop.engine.training.specification import document_of_specification
 from semprop.providers import Capabilities, Sampling
 
 
-@pytest.mark.parametrize("name", ["steps", "minibatch", "candidates", "lookahead", "in_flight"])
+def test_a_lookahead_of_zero_is_allowed_and_less_is_refused():
+    assert worlds.specification(lookahead=0).lookahead == 0
+    with pytest.raises(SpecificationError, match="lookahead is -1; it must be at least 0"):
+        worlds.specification(lookahead=-1)
+
+
+@pytest.mark.parametrize("name", ["steps", "minibatch", "candidates", "in_flight"])
 def test_sizes_below_one_are_refused(name):
     with pytest.raises(SpecificationError, match=f"{name} is 0; it must be at least 1"):
         worlds.specification(**{name: 0})

@@ -1,13 +1,12 @@
 """HTTP/1.1 as bytes: requests read, heads of replies written. Pure: no sockets, no time.
 
-Takes bytes as they come, gives whole requests; raises `Malformed` for what no request can be. It knows as much as a
-server for tests and loads needs: lengths, chunked bodies, pipelining, keep-alive, `Expect`.
+Takes bytes as they come, gives whole requests; raises `Malformed` for what no request can be. It knows as much
+as a server needs that stands behind no other: lengths, chunked bodies, pipelining, keep-alive, `Expect`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from http import HTTPStatus
 from typing import NamedTuple
 
@@ -17,12 +16,22 @@ MOST_HEAD = 64 * 1024
 _LINE = re.compile(rb"([A-Z]{1,20}) ([^\s\x00-\x20\x7f]{1,8192}) HTTP/1\.([01])")
 _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _DIGITS = re.compile(rb"[0-9]{1,15}")
+_LINES_KEPT = 64
+"""Header lines of a connection that are remembered as read: nearly all of them come again with each request."""
+
+_LONGEST_KEPT = 512
+"""Bytes of the longest of them."""
+
 _HEXADECIMAL = re.compile(rb"[0-9A-Fa-f]{1,12}")
 
 _REASONS = {status.value: status.phrase for status in HTTPStatus} | {529: "Site Is Overloaded"}
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
+
+
+Lines = tuple[tuple[str, str], ...]
+"""Header lines: names in lower case, and values."""
 
 
 class Malformed(Exception):
@@ -63,6 +72,12 @@ class Parser:
         self._head: _Head | None = None
         self._chunks: list[bytes] = []
         self._size = 0
+        self._known: dict[bytes, tuple[bytes, bytes]] = {}
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing of a further request has come."""
+        return self._head is None and not self._buffer
 
     def feed(self, data: bytes) -> list[Received]:
         """The requests that these bytes complete.
@@ -107,7 +122,7 @@ class Parser:
             raise Malformed(431, f"request line and headers are more than {MOST_HEAD} bytes")
         if end < 0:
             return None
-        head = _parsed(bytes(buffer[:end]))
+        head = self._parsed(bytes(buffer[:end]))
         del buffer[: end + 4]
         if head.length is not None and head.length > self._largest:
             raise Malformed(413, f"the body is more than {self._largest} bytes")
@@ -156,25 +171,33 @@ class Parser:
         self._chunks, self._size = [], 0
         return body
 
+    def _parsed(self, data: bytes) -> _Head:
+        first, *lines = data.split(b"\r\n")
+        found = _LINE.fullmatch(first)
+        if found is None:
+            raise Malformed(400, "the request line is not METHOD PATH HTTP/1.1")
+        headers: dict[bytes, bytes] = {}
+        known = self._known
+        for line in lines:
+            name, value = known.get(line) or self._header(line)
+            if name == b"content-length" and headers.get(name, value) != value:
+                raise Malformed(400, "there are two content lengths")
+            headers[name] = value
+        path, _, query = found[2].decode("latin-1").partition("?")
+        connection = headers.get(b"connection", b"").lower()
+        keep_alive = b"close" not in connection and (found[3] == b"1" or b"keep-alive" in connection)
+        return _Head(found[1].decode(), path, query, headers, keep_alive, _length(headers))
 
-def _parsed(data: bytes) -> _Head:
-    first, *lines = data.split(b"\r\n")
-    found = _LINE.fullmatch(first)
-    if found is None:
-        raise Malformed(400, "the request line is not METHOD PATH HTTP/1.1")
-    headers: dict[bytes, bytes] = {}
-    for line in lines:
+    def _header(self, line: bytes) -> tuple[bytes, bytes]:
         name, colon, value = line.partition(b":")
         if not colon or not _NAME.fullmatch(name):
             raise Malformed(400, "a header is not NAME: VALUE")
-        name, value = name.lower(), value.strip()
-        if name == b"content-length" and headers.get(name, value) != value:
-            raise Malformed(400, "there are two content lengths")
-        headers[name] = value
-    path, _, query = found[2].decode("latin-1").partition("?")
-    connection = headers.get(b"connection", b"").lower()
-    keep_alive = b"close" not in connection and (found[3] == b"1" or b"keep-alive" in connection)
-    return _Head(found[1].decode(), path, query, headers, keep_alive, _length(headers))
+        read = name.lower(), value.strip()
+        if len(line) <= _LONGEST_KEPT:
+            if len(self._known) >= _LINES_KEPT:
+                self._known.clear()
+            self._known[line] = read
+        return read
 
 
 def _length(headers: dict[bytes, bytes]) -> int | None:
@@ -191,7 +214,7 @@ def _length(headers: dict[bytes, bytes]) -> int | None:
     return int(length)
 
 
-def head(status: int, lines: Iterable[tuple[str, str]], length: int | None) -> bytes:
+def head(status: int, lines: Lines, length: int | None) -> bytes:
     """Status line and headers of a reply; without a length its body comes in chunks."""
     body = "transfer-encoding: chunked" if length is None else f"content-length: {length}"
     written = "".join([f"{name}: {value}\r\n" for name, value in lines])

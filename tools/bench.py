@@ -1,0 +1,154 @@
+"""`semprop bench engine`: measures speed, prints the table, and writes it to files.
+
+A file's ending says what it holds: `.json` the document, `.md` the table as Markdown. Files are written anew after each
+measurement, so that a command that is stopped leaves what it has measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from semprop.bench.speed.machine import usable_cores
+from semprop.bench.speed.measures import MEASURES, chosen
+from semprop.bench.speed.report import (
+    Measured,
+    Report,
+    figure,
+    load_words,
+    machine_words,
+    named,
+    notes,
+    settings_words,
+    verdict,
+)
+from semprop.bench.speed.rows import Measure, Settings
+from semprop.bench.speed.running import run
+from semprop.engine.errors import StorageError, UsageError
+from semprop.tools.descriptors import raise_file_limit
+from semprop.tools.exits import Ended, ExitCode, Problem
+from semprop.tools.preparing import Surrounding
+from semprop.tools.screen import Screen, plain
+
+Work = Callable[[Surrounding, Screen], Ended]
+
+QUICK = 0.1
+"""Share of the full size with `--quick`: it shows that everything runs, and is no claim."""
+
+SOCKETS = 2_048
+"""The most that a measurement opens at once, with room: 1,024 by `step`, and what else a process holds."""
+
+FORMS = (".json", ".md")
+
+app = typer.Typer(no_args_is_help=True, help="Measure claims: each figure beside its reference, in one run.")
+
+
+@app.callback()
+def bench() -> None:
+    """Measure claims: each figure beside its reference, in one run."""
+
+
+@app.command()
+def engine(
+    rows: Annotated[str, typer.Option(help=f"only these, by comma: {', '.join(MEASURES)}", metavar="NAME,…")] = "",
+    repetitions: Annotated[int, typer.Option(min=1, help="how often each figure is taken; its median counts")] = 5,
+    quick: Annotated[bool, typer.Option("--quick", help="small sizes: shows that it runs, and claims nothing")] = False,
+    write: Annotated[
+        list[Path] | None, typer.Option(help="write the table to a file that ends in .json or .md; may be repeated")
+    ] = None,
+    pin: Annotated[bool, typer.Option(help="pin this process and the mock endpoint to a processor each")] = True,
+    check: Annotated[bool, typer.Option("--check", help="exit with 1 if a bar is missed")] = False,
+    json: Annotated[bool, typer.Option("--json", help="print one JSON document, on every exit code")] = False,
+) -> Work:
+    """Measure the engine's speed against a mock endpoint on this machine: the table of its claims."""
+    settings = settings_of(repetitions, quick, usable_cores() if pin else ())
+    names = [name.strip() for name in rows.split(",") if name.strip()]
+    return partial(measure, chosen(names), settings, tuple(write or ()), check)
+
+
+def settings_of(repetitions: int, quick: bool, cores: tuple[int, ...]) -> Settings:
+    """How to measure: on the last of the processors, with the endpoint on the first, if there are two."""
+    scale = QUICK if quick else 1.0
+    if len(cores) < 2:
+        return Settings(repetitions, scale)
+    return Settings(repetitions, scale, client_core=cores[-1], endpoint_core=cores[0])
+
+
+def measure(
+    measures: Mapping[str, Measure],
+    settings: Settings,
+    files: tuple[Path, ...],
+    check: bool,
+    around: Surrounding,
+    screen: Screen,
+) -> Ended:
+    """Carry the measurements out, show them, and write them to the files after each."""
+    for file in files:
+        if file.suffix not in FORMS:
+            raise UsageError(f"{file} ends in none of {', '.join(FORMS)}: its ending says what is written")
+
+    raise_file_limit(SOCKETS)
+
+    def ended(report: Report) -> None:
+        for file in files:
+            _write(file, report)
+        screen.show(*shown(report.measured[-1]))
+
+    report = run(measures, settings, lambda name: screen.say(f"measuring {name} …"), ended)
+    screen.show("", Text(f"{machine_words(report.machine)}\n{settings_words(settings)}", style="dim"))
+    return Ended({"status": "done", "error": None, **report.document()}, _problem(report, check))
+
+
+def _problem(report: Report, check: bool) -> Problem | None:
+    if report.failed:
+        told = "; ".join(f"{entry.name}: {entry.failed}" for entry in report.failed)
+        return Problem("MeasurementError", f"not everything could be measured: {told}", ExitCode.INTERNAL)
+    if check and report.missed:
+        told = "; ".join(f"{row.what}: {figure(row)}, not {row.bar}" for row in report.missed)
+        return Problem("BarMissed", f"{len(report.missed)} bars are missed: {told}", ExitCode.INTERNAL)
+    return None
+
+
+def _write(file: Path, report: Report) -> None:
+    if file.suffix == ".json":
+        data = orjson.dumps(report.document(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    else:
+        data = report.markdown().encode()
+    try:
+        file.write_bytes(data)
+    except OSError as error:
+        raise StorageError(f"{file} cannot be written ({error.strerror or error}): name another file") from error
+
+
+_COLOURS = {"met": "green", "missed": "bold red", "reported": "dim"}
+
+
+def shown(entry: Measured) -> Iterator[RenderableType]:
+    """One measurement for people: a table, its notes, and the command that gives it again."""
+    numbers = notes(entry)
+    yield ""
+    yield Text(f"{entry.name}: {entry.seconds:.0f} s, {load_words(entry.load)} before", style="bold")
+    if entry.skipped:
+        yield Text(f"skipped: {plain(entry.skipped)}", style="yellow")
+    if entry.failed:
+        yield Text(f"failed: {plain(entry.failed)}", style="red")
+    if entry.rows:
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+        for column in ("what", "measured", "bar", "", "beside"):
+            table.add_column(column, overflow="fold")
+        for row in entry.rows:
+            word = verdict(row)
+            cells = (named(row, numbers), figure(row), "" if row.bar is None else str(row.bar))
+            table.add_row(*(Text(plain(cell)) for cell in cells), Text(word, _COLOURS[word]), Text(plain(row.beside)))
+        yield table
+    for note, place in numbers.items():
+        yield Text(plain(f"[{place}] {note}"), style="italic")
+    yield Text(entry.command, style="dim")

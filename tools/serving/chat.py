@@ -1,0 +1,225 @@
+"""OpenAI's chat completions as servers speak them: bodies read, the parts of replies written. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from semprop.providers.base import (
+    Choices,
+    Completion,
+    Constraint,
+    JsonSchema,
+    Message,
+    Request,
+    Role,
+    Sampling,
+    Stop,
+    TokenLogprob,
+)
+
+
+class Unreadable(Exception):
+    """A body that is no request; holds the field at fault, if there is one."""
+
+    def __init__(self, message: str, param: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a body asks for.
+
+    Attributes:
+        model: as the client named it.
+        request: messages, sampling and constraint.
+        fields: the names of the body's fields.
+        stream: whether the reply is to come in events.
+        usage_wanted: whether a stream is to end with its usage.
+    """
+
+    model: str
+    request: Request
+    fields: tuple[str, ...] = ()
+    stream: bool = False
+    usage_wanted: bool = False
+
+
+_REASONS: Mapping[Stop, str] = {Stop.LENGTH: "length", Stop.FILTER: "content_filter"}
+
+_ROLES: Mapping[str, Role] = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "assistant": "assistant",
+    "tool": "user",
+}
+
+
+def read(path: str, body: bytes) -> Asked:
+    """What a body asks for; `path` may name the model, too.
+
+    Raises:
+        Unreadable: it is no request; names the field.
+    """
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise Unreadable(f"We could not parse the JSON body of your request: {error}") from error
+    if not isinstance(document, dict):
+        raise Unreadable("The body of your request is not a JSON object.")
+    model = document.get("model")
+    # Azure names the deployment in the path.
+    if not isinstance(model, str) and "/deployments/" in path:
+        model = path.split("/deployments/")[1].split("/")[0]
+    if not isinstance(model, str) or not model:
+        raise Unreadable("you must provide a model parameter", "model")
+    if document.get("n") not in (None, 1):
+        raise Unreadable("'n' must be 1: this endpoint gives one choice.", "n")
+    options = document.get("stream_options")
+    return Asked(
+        model=model,
+        request=Request(_messages(document.get("messages")), _sampling(document), _constraint(document)),
+        fields=tuple(document),
+        stream=document.get("stream") is True,
+        usage_wanted=isinstance(options, dict) and options.get("include_usage") is True,
+    )
+
+
+def choice(completion: Completion) -> dict[str, Any]:
+    """The one choice of a whole reply."""
+    refused = completion.stop is Stop.REFUSAL
+    text, refusal = (None, completion.text) if refused else (completion.text, None)
+    return {
+        "index": 0,
+        "message": {"role": "assistant", "content": text, "refusal": refusal},
+        "finish_reason": reason(completion),
+        "logprobs": logprobs(completion),
+    }
+
+
+def spoken(completion: Completion) -> str:
+    """The field of a message that holds the text: `content`, or `refusal`."""
+    return "refusal" if completion.stop is Stop.REFUSAL else "content"
+
+
+def reason(completion: Completion) -> str:
+    """Why it ended."""
+    return _REASONS.get(completion.stop, "stop")
+
+
+def usage(completion: Completion) -> dict[str, Any] | None:
+    """Its tokens; None where nobody counted them."""
+    counted = completion.usage
+    if counted.input is None and counted.output is None:
+        return None
+    given, output = counted.input or 0, counted.output or 0
+    return {
+        "prompt_tokens": given,
+        "completion_tokens": output,
+        "total_tokens": given + output,
+        "prompt_tokens_details": {"cached_tokens": counted.cached_read or 0},
+        "completion_tokens_details": {"reasoning_tokens": counted.reasoning or 0},
+    }
+
+
+def logprobs(completion: Completion) -> dict[str, Any] | None:
+    """The log probabilities of its tokens; None where there are none."""
+    if not completion.logprobs:
+        return None
+    return {"content": [_token(token) for token in completion.logprobs], "refusal": None}
+
+
+def event(document: Any) -> bytes:
+    """A document as a server-sent event."""
+    return b"data: " + orjson.dumps(document) + b"\n\n"
+
+
+DONE = b"data: [DONE]\n\n"
+"""The mark of a stream's end."""
+
+
+def _messages(listed: object) -> tuple[Message, ...]:
+    if not isinstance(listed, list) or not listed:
+        raise Unreadable("'messages' must be a list that is not empty.", "messages")
+    messages = []
+    for index, item in enumerate(listed):
+        place = f"messages.[{index}]"
+        role = _ROLES.get(item.get("role", "")) if isinstance(item, dict) else None
+        if role is None:
+            raise Unreadable(f"'{place}' needs a role: system, user or assistant.", f"{place}.role")
+        messages.append(Message.of(role, _text(item.get("content"), f"{place}.content")))
+    return tuple(messages)
+
+
+def _text(content: object, place: str) -> str:
+    if isinstance(content, str):
+        return content
+    if content is None:
+        return ""
+    parts = content if isinstance(content, list) else [None]
+    texts = [part.get("text") if isinstance(part, dict) else None for part in parts]
+    if not all(isinstance(text, str) for text in texts):
+        raise Unreadable(f"'{place}' must be text or a list of text parts.", place)
+    return "".join(text for text in texts if isinstance(text, str))
+
+
+def _sampling(document: Mapping[str, Any]) -> Sampling:
+    stop = document.get("stop")
+    stops = (stop,) if isinstance(stop, str) else stop or ()
+    if not isinstance(stops, list | tuple) or not all(isinstance(each, str) for each in stops):
+        raise Unreadable("'stop' must be a text or a list of texts.", "stop")
+    most = _number(document, "max_completion_tokens", int)
+    if most is None:
+        most = _number(document, "max_tokens", int)
+    if most is not None and most < 1:
+        raise Unreadable("'max_tokens' must be at least 1.", "max_tokens")
+    return Sampling(
+        temperature=_number(document, "temperature", int | float),
+        top_p=_number(document, "top_p", int | float),
+        max_tokens=most,
+        seed=_number(document, "seed", int),
+        stop=tuple(stops),
+        top_logprobs=_number(document, "top_logprobs", int) if document.get("logprobs") is True else None,
+    )
+
+
+def _number(document: Mapping[str, Any], name: str, kind: Any) -> Any:
+    value = document.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise Unreadable(f"'{name}' is not of the right type.", name)
+    return value
+
+
+def _constraint(document: Mapping[str, Any]) -> Constraint | None:
+    match document.get("response_format"):
+        case None | {"type": "text" | "json_object"}:
+            return None
+        case {"type": "json_schema", "json_schema": {"schema": dict() as schema, **more}}:
+            options = _options(schema)
+            name = more.get("name")
+            return Choices(options) if options else JsonSchema.of(name if isinstance(name, str) else "reply", schema)
+    raise Unreadable("'response_format' must be a text, json_object or json_schema format.", "response_format")
+
+
+def _options(schema: Mapping[str, Any]) -> tuple[str, ...]:
+    """The texts of a schema that asks for one of them and nothing else, as our own client writes it."""
+    match schema:
+        case {"properties": {"answer": {"type": "string", "enum": [*options]}, **others}} if not others:
+            return tuple(options) if all(isinstance(option, str) for option in options) else ()
+    return ()
+
+
+def _token(token: TokenLogprob) -> dict[str, Any]:
+    others = [_one(text, value) for text, value in token.alternatives]
+    return _one(token.token, token.logprob) | {"top_logprobs": others}
+
+
+def _one(text: str, logprob: float) -> dict[str, Any]:
+    return {"token": text, "logprob": logprob, "bytes": list(text.encode(errors="replace"))}
