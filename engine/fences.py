@@ -22,10 +22,10 @@ def bounded(text: str, limit: int) -> str:
 
 def fence_suffix(texts: Iterable[str]) -> str:
     """What to append to every tag of a prompt so that none of the texts holds such a tag: "" or "-1", "-2", …"""
-    haystack = "\n".join(texts)
-    if "<" not in haystack:
+    opening = [text for text in texts if "<" in text]
+    if not opening:
         return ""
-    haystack = haystack.casefold()
+    haystack = "\n".join(opening).casefold()
     if not any(f"{slash}{tag}" in haystack for slash in ("<", "</") for tag in _TAGS):
         return ""
     number = 1

@@ -33,6 +33,7 @@ from semprop.bench.speed.report import (
 from semprop.bench.speed.rows import Measure, Settings
 from semprop.bench.speed.running import run
 from semprop.engine.errors import StorageError, UsageError
+from semprop.tools.collecting import collecting_less
 from semprop.tools.descriptors import raise_file_limit
 from semprop.tools.exits import Ended, ExitCode, Problem
 from semprop.tools.preparing import Surrounding
@@ -102,7 +103,8 @@ def measure(
             _write(file, report)
         screen.show(*shown(report.measured[-1]))
 
-    report = run(measures, settings, lambda name: screen.say(f"measuring {name} …"), ended)
+    with collecting_less():  # As in every other command.
+        report = run(measures, settings, lambda name: screen.say(f"measuring {name} …"), ended)
     screen.show("", Text(f"{machine_words(report.machine)}\n{settings_words(settings)}", style="dim"))
     return Ended({"status": "done", "error": None, **report.document()}, _problem(report, check))
 

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import os
 import shutil
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -28,6 +27,7 @@ from semprop.engine.training.runs import Run
 from semprop.engine.training.specification import DEFAULT_ROLES
 from semprop.engine.training.trainer import Trainer
 from semprop.tools import render
+from semprop.tools.collecting import collecting_less
 from semprop.tools.exits import Ended, ExitCode, Problem, document_of, interrupted, problem_of
 from semprop.tools.interruption import listening
 from semprop.tools.preparing import Order, Prepared, Surrounding, prepare, run_directory
@@ -39,23 +39,8 @@ T = TypeVar("T")
 
 def run_loop(work: Callable[[], Awaitable[T]]) -> T:
     """Run the command's asynchronous part, on uvloop where there is one."""
-    with _collecting_less():
+    with collecting_less():
         return anyio.run(work, backend_options={"use_uvloop": sys.platform != "win32"})
-
-
-@contextlib.contextmanager
-def _collecting_less() -> Iterator[None]:
-    """What is imported stays for good, and a run makes few cycles: looking through both at every turn costs a tenth of
-    the engine's time."""
-    thresholds = gc.get_threshold()
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 1_000)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*thresholds)
-        gc.unfreeze()
 
 
 # optimize -------------------------------------------------------------------------------------------------------------

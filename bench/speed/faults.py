@@ -37,7 +37,7 @@ from semprop.providers.specification import parse
 DEADLINE = 1.0
 """Seconds for one attempt."""
 
-SLACK = 0.5
+SLACK = 1.0
 """Seconds by which an attempt may be seen to end late, on a busy machine."""
 
 LIMIT = 120.0
@@ -246,8 +246,8 @@ def doubled(ran: Ran) -> int:
 def _answers(attempts: Sequence[Attempt]) -> list[str]:
     """The keys of all answers; one that was paid twice stands in it twice.
 
-    One to a client that had given it up is none: it was asked again before it was answered, which equal requests are not
-    while anybody waits for the first.
+    One to a client that had given it up is none: it was asked again before it was answered, and equal requests are not
+    asked while anybody waits for the first.
     """
     asked: dict[str, float] = {}
     answers = []

@@ -37,11 +37,11 @@ PAIRS = 200
 WARM = 10
 """Questions before them: what a program does at its first call is not counted."""
 
-QUESTIONS = 100
+QUESTIONS = 150
 """Different ones that each program asks where limits are measured."""
 
-PER_SECOND = 40
-"""The limit that the endpoint enforces and the proxy is told of, in requests within any second."""
+PER_MINUTE = 240
+"""The limit that the endpoint enforces and the proxy is told of, in requests within any minute: less than are asked."""
 
 ASKING = 2
 """Processes that ask the same questions."""
@@ -255,18 +255,18 @@ async def _running(text: str, python: Path, url: str) -> AsyncIterator[Process]:
 
 
 async def _limits(pythons: Mapping[Program, Path], settings: Settings, missing: str) -> list[Row]:
-    questions = settings.sized(QUESTIONS, PER_SECOND)
+    questions = settings.sized(QUESTIONS)
     config = {
         "latency": {"first": LATENCY},
         "reply": {"text": _ANSWER},
-        "limit": [{"of": "requests", "most": PER_SECOND, "seconds": 1}],
+        "limit": [{"of": "requests", "most": PER_MINUTE, "seconds": 60}],
     }
     found: list[list[Attempt]] = []
     async with mock(config, settings) as endpoint:
         for _ in range(settings.repetitions):
             await endpoint.reset()
             async with (
-                _proxied(endpoint.url, settings, limits={"requests/second": PER_SECOND}) as url,
+                _proxied(endpoint.url, settings, limits={"requests/minute": PER_MINUTE}) as url,
                 anyio.create_task_group() as tasks,
             ):
                 for program, python in pythons.items():
@@ -277,12 +277,12 @@ async def _limits(pythons: Mapping[Program, Path], settings: Settings, missing: 
     names = " and ".join(program.peer.name for program in pythons)
     asked = (
         f"{ASKING} processes of {names} each ask the same {questions} questions, {PARALLEL} at once, of an endpoint "
-        f"that lets {PER_SECOND} requests through within any second.{missing}"
+        f"that lets {PER_MINUTE} requests through within any minute.{missing}"
     )
     return [
         Row(
-            what=f"{names} through the proxy: attempts for each different question",
-            samples=[len(attempts) / different for attempts in found],
+            what=f"{names} through the proxy: paid attempts for each different question",
+            samples=[sum(attempt.is_answered for attempt in attempts) / different for attempts in found],
             bar=at_most(1),
             beside="the endpoint's ledger",
             note=asked,
@@ -294,8 +294,8 @@ async def _limits(pythons: Mapping[Program, Path], settings: Settings, missing: 
             beside="the endpoint's ledger",
         ),
         Row(
-            what=f"{names} through the proxy: most attempts within any second, over the limit of {PER_SECOND}",
-            samples=[most_within(attempts, 1.0) / PER_SECOND for attempts in found],
+            what=f"{names} through the proxy: most attempts within any minute, over the limit of {PER_MINUTE}",
+            samples=[most_within(attempts, 60.0) / PER_MINUTE for attempts in found],
             bar=at_most(1),
             beside="the endpoint's ledger",
         ),

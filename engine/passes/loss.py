@@ -31,7 +31,7 @@ async def judged(tape: Tape, loss: Loss, at: Position, seam: Seam) -> Scored | F
         if not failure.is_model_failure:
             return failure
         return Scored(tape, _failed(tape, loss, failure))
-    score = await _score(tape, loss, replace(at, node=loss.name, slot="loss"), seam)
+    score = await _score(tape, loss, at, seam)
     if not isinstance(score, Failure):
         return Scored(tape, score)
     if score.kind is FailureKind.CONTENT:
@@ -56,10 +56,10 @@ async def _score(tape: Tape, loss: Loss, at: Position, seam: Seam) -> Score | Fa
         case Custom():
             arguments = {"example": example, "answer": record.value}
             call = FunctionCall(loss.name, loss.call, arguments, loss.version, loss.pure, loss.blocking)
-            outcome = await seam.ask_function(at, call)
+            outcome = await seam.ask_function(replace(at, node=loss.name, slot="loss"), call)
             return outcome if isinstance(outcome, Failure) else as_score(outcome.value, loss.name)
         case Judge():
-            return await _judge(tape, loss, at, seam)
+            return await _judge(tape, loss, replace(at, node=loss.name, slot="loss"), seam)
         case _:
             return _read(loss, example, Answer(shown(record.value), record.reply, record.logprobs))
 

@@ -1,8 +1,8 @@
 """The journal: one SQLite file a run, written by one thread. Schema v2: intents, outcomes, links, decisions.
 
-Rows queue up; the thread commits whatever has queued while its last commit ran, at most 100 at a time, with
-`synchronous=FULL` and no timer. An intent is durable before its request is sent, an outcome before it is used. Once
-storage fails, every later write fails with the same error: nothing is lost silently.
+Rows queue up; the thread commits whatever has queued meanwhile, at most 100 rows at a time, with `synchronous=FULL`: at
+once while little comes, every 10 ms while much does. An intent is durable before its request is sent, an outcome
+before it is used. Once storage fails, every later write fails with the same error: nothing is lost silently.
 
 While a run is written for the first time no index is kept on disk: keys are random, so each of them would cost a page
 of the log. Outcomes are found by key through an index in memory; what a replay looks up by position is indexed when
@@ -19,10 +19,10 @@ import shutil
 import sqlite3
 import threading
 import time
-import zlib
 from collections import OrderedDict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ import orjson
 
 from semprop.engine.errors import ReplayError, StorageError, UsageError
 from semprop.engine.outcomes import Outcome, Position, document_of, outcome_of, request_document
+from semprop.engine.training.bodies import compressed, packed, unpacked
 from semprop.engine.training.keys import Keys
 from semprop.engine.training.ledger import is_usable
 from semprop.providers.base import Request
@@ -39,10 +40,6 @@ SCHEMA_VERSION = 2
 FILE_NAME = "journal.sqlite"
 GROUP = 100
 RECENT = 4_096
-
-WHOLE = 4_096
-"""Bytes from which a body is compressed. Below, compressing takes longer than all else that is done for a row (47 µs
-for 3 kB, measured), and saves less than a page."""
 
 _SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL);
@@ -61,22 +58,6 @@ CREATE INDEX IF NOT EXISTS outcomes_by_position ON outcomes (position);
 CREATE INDEX IF NOT EXISTS links_by_position ON links (position);
 """
 
-_COMPRESSED = b"x"  # The first byte of a zlib stream; no JSON text begins with it.
-
-
-def packed(document: Any) -> bytes:
-    """A document as the journal keeps it: JSON, compressed where that pays."""
-    return _compressed(orjson.dumps(document))
-
-
-def _compressed(body: bytes) -> bytes:
-    return body if len(body) < WHOLE else zlib.compress(body, 1)
-
-
-def unpacked(body: bytes) -> Any:
-    """The inverse of `packed`."""
-    return orjson.loads(zlib.decompress(body) if body[:1] == _COMPRESSED else body)
-
 
 def position_text(position: Position) -> str:
     """A position as a key."""
@@ -86,7 +67,7 @@ def position_text(position: Position) -> str:
 
 
 _Row = tuple[str, tuple[Any, ...]]
-"""A statement and its values; bytes are JSON text, to be compressed where that pays."""
+"""The beginning of a statement and the values of a row; bytes are JSON text, to be compressed where that pays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +78,15 @@ class _Entry:
     waiter: asyncio.Future[None] | None = None
 
 
-_INTENT = "INSERT INTO intents (key, position, role, request, at) VALUES (?, ?, ?, ?, ?)"
-_OUTCOME = "INSERT INTO outcomes (id, key, position, usable, body, at) VALUES (?, ?, ?, ?, ?, ?)"
-_LINK = "INSERT INTO links (position, key) VALUES (?, ?)"
-_DECISION = "INSERT INTO decisions (step, kind, name, body) VALUES (?, ?, ?, ?)"
-_META = "INSERT OR REPLACE INTO meta VALUES (?, ?)"
+_INTENT = "INSERT INTO intents (key, position, role, request, at) VALUES "
+_OUTCOME = "INSERT INTO outcomes (id, key, position, usable, body, at) VALUES "
+_LINK = "INSERT INTO links (position, key) VALUES "
+_DECISION = "INSERT INTO decisions (step, kind, name, body) VALUES "
+_META = "INSERT OR REPLACE INTO meta VALUES "
 
+
+BUSY, PACE = 8, 0.01
+"""Once so many rows come at a time, commits are this many seconds apart: one costs as much as ten rows do."""
 
 PAGE = 16_384
 """Bytes of a page. Bodies have some 3 kB: with pages four times SQLite's own, writing them takes a third less time."""
@@ -125,7 +109,7 @@ class Journal:
             self._writer = _opened(path, replaying)
             self._reader = sqlite3.connect(f"file:{path / FILE_NAME}?mode=ro", uri=True)
             if replaying:
-                self._keys.add(self._reader.execute("SELECT key, id FROM outcomes WHERE usable ORDER BY id"))
+                self._keys.extend(self._reader.execute("SELECT key, id FROM outcomes WHERE usable ORDER BY id"))
                 (self._last,) = self._reader.execute("SELECT coalesce(max(id), 0) FROM outcomes").fetchone()
         except sqlite3.Error as error:
             raise _unwritable(error) from error
@@ -210,7 +194,7 @@ class Journal:
         place = self._last
         await self._durable((_OUTCOME, (place, key, position_text(position), usable, body, time.time())))
         if usable:
-            self._keys.add([(key, place)])
+            self._keys.add(key, place)
             self._remember(key, outcome)
 
     def link(self, position: Position, key: str) -> None:
@@ -282,14 +266,24 @@ class Journal:
     def _write(self) -> None:
         try:
             while entries := self._next_group():
+                began = time.monotonic()
                 self._broken = self._broken or _commit(self._writer, entries)
                 waiters = [entry.waiter for entry in entries if entry.waiter is not None]
-                if waiters:
-                    # A closed loop has nobody left who waits.
-                    with contextlib.suppress(RuntimeError):
-                        self._loop.call_soon_threadsafe(_release, waiters, self._broken)
+                if not waiters:
+                    continue
+                # A closed loop has nobody left who waits.
+                with contextlib.suppress(RuntimeError):
+                    self._loop.call_soon_threadsafe(self._released, waiters, self._broken)
+                    if len(self._queue) < GROUP and not self._closed:
+                        self._wake.get()  # What those who waited note next goes into one commit, not into many.
+                if len(entries) >= BUSY and len(self._queue) < GROUP and not self._closed:
+                    time.sleep(max(0.0, PACE - (time.monotonic() - began)))
         finally:
             self._writer.close()
+
+    def _released(self, waiters: Sequence[asyncio.Future[None]], error: StorageError | None) -> None:
+        _release(waiters, error)
+        self._loop.call_soon(self._wake.put, True)  # After all of them have run.
 
     def _next_group(self) -> list[_Entry]:
         """What has queued up, at least one entry; nothing once the journal is closed and all is written."""
@@ -308,12 +302,14 @@ def _commit(connection: sqlite3.Connection, entries: Sequence[_Entry]) -> Storag
     for entry in entries:
         for statement, values in entry.rows:
             # Here, off the event loop and without its lock: a body of 10 kB takes 0.1 ms.
-            kept = tuple([_compressed(value) if type(value) is bytes else value for value in values])
+            kept = tuple([compressed(value) if type(value) is bytes else value for value in values])
             by_statement.setdefault(statement, []).append(kept)
     try:
         connection.execute("BEGIN IMMEDIATE")
         for statement, rows in by_statement.items():
-            connection.executemany(statement, rows)
+            # One statement for all rows: between two of them the event loop's thread would be made to wait.
+            places = ", ".join([_places(len(rows[0]))] * len(rows))
+            connection.execute(statement + places, list(chain.from_iterable(rows)))
         connection.execute("COMMIT")
     except sqlite3.Error as error:
         if connection.in_transaction:
@@ -323,13 +319,17 @@ def _commit(connection: sqlite3.Connection, entries: Sequence[_Entry]) -> Storag
     return None
 
 
+def _places(count: int) -> str:
+    return f"({', '.join('?' * count)})"
+
+
 def _unwritable(error: sqlite3.Error) -> StorageError:
     return StorageError(f"the journal cannot be written ({error}): free space or check the disk, then run again")
 
 
 def _opened(path: Path, again: bool) -> sqlite3.Connection:
     """The writer's connection, made here and used by its thread alone."""
-    connection = sqlite3.connect(path / FILE_NAME, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(path / FILE_NAME, isolation_level=None, check_same_thread=False, cached_statements=512)
     connection.execute("PRAGMA synchronous=FULL")
     if again:
         connection.executescript(_REOPENED)
@@ -363,7 +363,7 @@ def _create(path: Path, meta: dict[str, Any]) -> None:
             # One transaction: a kill in the middle leaves no journal, and it is one wait for the disk.
             connection.executescript(f"BEGIN IMMEDIATE; PRAGMA user_version={SCHEMA_VERSION}; {_SCHEMA}")
             for name, value in meta.items():
-                connection.execute(_META, (name, packed(value)))
+                connection.execute(_META + _places(2), (name, packed(value)))
             connection.execute("COMMIT")
         finally:
             connection.close()

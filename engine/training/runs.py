@@ -13,7 +13,8 @@ from semprop.engine.errors import StorageError
 from semprop.engine.graph_json import Functions, from_json
 from semprop.engine.outcomes import Outcome, outcome_of
 from semprop.engine.parameters import Parameters, value_of
-from semprop.engine.training.journal import FILE_NAME, check_version, unpacked
+from semprop.engine.training.bodies import unpacked
+from semprop.engine.training.journal import FILE_NAME, check_version
 from semprop.engine.training.program import Program
 
 

@@ -391,22 +391,21 @@ def test_while_an_endpoint_is_shut_one_probe_is_out_and_each_goes_when_a_window_
     assert times == [10.3, 25.3, 40.3, 55.3, 60.3, 75.3]
 
 
-def test_a_limit_that_was_found_is_raised_while_it_is_used_slowly_near_what_was_refused_and_faster_beyond() -> None:
+def test_a_limit_that_was_confirmed_is_raised_while_it_is_used_slowly_near_what_was_refused_and_faster_below() -> None:
     rate = LearnedRate(Trace())
-    rate.window, rate.limit, rate.found_at = 1.0, 10.0, 0.0
+    rate.window, rate.limit, rate.most, rate.found_at = 60.0, 600.0, 1000.0, 0.0
+    rate._confirmed = 9
     raised = []
-    for second in range(31, 31 * 9, 31):
-        for _ in range(10_000):
-            rate.trace.add(float(second))
+    for time in range(31, 31 * 6, 31):
+        rate.trace.add(float(time), 0.95 * rate.limit - rate.trace.within(60.0, float(time)))
         before = rate.limit
-        assert rate.raised(float(second))
+        assert rate.accepted(float(time), float(time), False)
         raised.append(round(rate.limit / before - 1.0, 3))
-    assert raised == [0.02, 0.04, 0.08, 0.16, 0.25, 0.25, 0.25, 0.25]
-    rate.limit = rate._highest = 100.0
-    for _ in range(10_000):
-        rate.trace.add(400.0)
-    assert rate.raised(400.0)
-    assert rate.limit == pytest.approx(100.5)
+    assert raised == [0.02, 0.04, 0.08, 0.16, 0.25]
+    rate.limit = 980.0
+    rate.trace.add(400.0, 950.0)
+    assert rate.accepted(400.0, 400.0, False)
+    assert rate.limit == pytest.approx(984.9)
 
 
 def test_a_trace_forgets_what_is_old() -> None:

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from semprop.engine import Failure, FailureKind, Position, ReplayError, StorageError, UsageError
 from semprop.engine.outcomes import Returned, document_of, outcome_of
-from semprop.engine.training.journal import FILE_NAME, RECENT, SCHEMA_VERSION, Journal, packed, position_text, unpacked
+from semprop.engine.training.bodies import packed, unpacked
+from semprop.engine.training.journal import FILE_NAME, RECENT, SCHEMA_VERSION, Journal, position_text
 from semprop.engine.training.runs import Run
 from semprop.providers import Completion, Message, Request, Stop, TokenLogprob, Usage
 
