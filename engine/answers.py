@@ -115,14 +115,14 @@ def choice_in(text: str, options: Sequence[str]) -> str | None:
     The whole text, else what follows the last "answer is", "answer:" and the like, else the only option in the last
     sentence that mentions any. None if that place names several options, or denies one ("not valid").
     """
-    folded = text.lower() if text.isascii() else None
-    if folded is not None and not _may_name(folded, options):
+    folded = text.lower()
+    if not _may_name(folded, options):
         return None
     whole = whole_choice(text, options)
     if whole is not None or not options:
         return whole
     cued, alone = _mentions(tuple(options))
-    has_cue = folded is None or any(word in folded for word in _CUES)
+    has_cue = any(word in folded for word in _CUES)
     for cue in reversed(list(_CUE.finditer(text))) if has_cue else ():
         named = cued.match(text, cue.end())
         if named:
@@ -141,7 +141,7 @@ def choice_in(text: str, options: Sequence[str]) -> str | None:
 
 
 def _may_name(folded: str, options: Sequence[str]) -> bool:
-    """Whether a text (ASCII, in small letters) may name an option at all: a look that spares most texts the search."""
+    """Whether a text (in small letters) may name an option at all: a look that spares most texts the search."""
     return any(all(word in folded for word in (_letter(option) or option).lower().split()) for option in options)
 
 

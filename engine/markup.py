@@ -233,7 +233,7 @@ def _object(text: str, start: int) -> JsonObject | None:
         try:
             if end is None:
                 raise ValueError("the value is cut or broken")
-            name = json.loads(key[0], strict=False)
+            name = _READER.decode(key[0])
             members.append((name, _loaded(text[value_start:end])))
         except ValueError as error:
             return JsonObject(tuple(members), len(text), f"the JSON object is not readable at {key[0][:60]}: {error}")
@@ -287,10 +287,7 @@ def _loaded(document: str) -> Json:
     Raises:
         ValueError: not JSON, a key that stands twice in one object, a number that is not finite.
     """
-    # strict=False: a line break inside of a string is what models write, and means one thing only.
-    value: Json = json.loads(
-        document, strict=False, object_pairs_hook=_unique, parse_constant=_refused, parse_float=_finite
-    )
+    value: Json = _READER.decode(document)
     return value
 
 
@@ -310,3 +307,7 @@ def _finite(digits: str) -> float:
     if not math.isfinite(number):
         raise ValueError(f"{digits[:20]} is not a finite number")
     return number
+
+
+# strict=False: a line break inside of a string is what models write, and means one thing only.
+_READER = json.JSONDecoder(strict=False, object_pairs_hook=_unique, parse_constant=_refused, parse_float=_finite)

@@ -128,6 +128,7 @@ class Group:
     def forget_learned(self) -> None:
         """Nothing is searched for any more: the limit is known."""
         self.learned = None
+        self.trace.held = math.inf
         if self._learned_account is not None:
             self.books.pop(self._learned_account.dimension.name, None)
             self._drawn = [entry for entry in self._drawn if entry[0] is not self._learned_account]
@@ -152,6 +153,7 @@ class Group:
             self.books[dimension.name] = account
             self._drawn.append((account, 0))
         else:
+            account.gauge = learned.hurry
             account.change_limit(learned.limit, now)
 
     def eta(self, cost: Cost, now: float) -> float:

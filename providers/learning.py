@@ -229,10 +229,8 @@ def answered(group: Group, permit: Permit, now: float) -> None:
         group.refusals = 0
     group.slots.completed(group.in_flight, now, now - permit.granted)
     learned = group.learned
-    if learned is not None:
-        changed = learned.accepted(permit.granted, now, permit.probe)
-        if changed or learned.raised(now):
-            group.use_learned(now)
+    if learned is not None and learned.accepted(permit.granted, now, permit.probe):
+        group.use_learned(now)
     for hold in permit.holds:
         account = hold.book
         if type(account) is Account:

@@ -120,7 +120,8 @@ class Account:
         limit: the amount in one period.
         told: whether a user or the endpoint stated it (a learned limit may be exceeded by one large request).
         factor: the share of the limit that throttles taught us to use, in (0, 1].
-        gauge: the share of the pace that the endpoint's `remaining` allows just now, in (0, 1].
+        gauge: the share of the pace that the endpoint's `remaining` allows just now, in (0, 1]; above one while a
+            learned limit is tried.
         level: what the bucket holds; negative while a large request is being paid off.
         own: what counts against the limit now by our own books.
         returned: what was taken and given back, since it was refused, in all.

@@ -57,7 +57,8 @@ class Server:
     """Decides at arrival, answers a latency later. Counts everything, as an endpoint's ledger does.
 
     `latency` is in seconds, with a tenth of jitter, or log-normal (median, sigma); `refusal` the same for refusals, as
-    long as answers where it is None. Headers tell of the moment of arrival, or of that of the reply.
+    long as answers where it is None. Headers tell of the moment of arrival, or of that of the reply. In `storms` (from,
+    to, retry-after in seconds) everything is refused, whatever the rules.
     """
 
     def __init__(
@@ -76,7 +77,7 @@ class Server:
         changes: Mapping[float, float] | None = None,
         tokens: int = 100,
         bucket: bool = False,
-        storm: tuple[float, float, float] | None = None,
+        storms: Sequence[tuple[float, float, float | None]] = (),
     ) -> None:
         self.clock = clock
         self.rules = list(rules)
@@ -90,7 +91,7 @@ class Server:
         self.foreign_from = foreign_from
         self.changes = dict(changes or {})
         self.tokens = tokens
-        self.storm = storm
+        self.storms = storms
         self.foreign_until = math.inf
         self._foreign_at = foreign_from
         self.arrivals: list[tuple[float, bool, float]] = []
@@ -117,8 +118,8 @@ class Server:
         tokens = float(request.messages[0].text or self.tokens)
         amounts = {"requests": 1.0, "tokens": tokens}
         broken = next((r for r in self.rules if r.used(now) + amounts[r.resource] > r.limit + EPSILON), None)
-        storming = self.storm is not None and self.storm[0] <= now < self.storm[1]
-        admitted = broken is None and not storming
+        storm = next((storm for storm in self.storms if storm[0] <= now < storm[1]), None)
+        admitted = broken is None and storm is None
         self.arrivals.append((now, admitted, tokens))
         if admitted:
             for rule in self.rules:
@@ -132,8 +133,8 @@ class Server:
             usage = Usage(input=int(tokens // 2), output=int(tokens - tokens // 2))
             return Completion("ok", usage=usage, limits=seen)
         wait = None
-        if storming and self.storm:
-            wait = self.storm[2]
+        if storm is not None:
+            wait = storm[2]
         elif broken is not None and self.retry_after:
             wait = float(int(broken.wait(now, amounts[broken.resource])) + 1)
         if broken is not None and self.bodies:

@@ -189,7 +189,7 @@ async def test_a_limit_that_nobody_tells_of_is_searched_for(seconds: float, shar
 
 
 async def test_in_a_storm_nothing_is_sent_before_it_is_time_and_nothing_is_held() -> None:
-    result = await run([requests()], 600.0, terms=stated("requests", 600.0), storm=(60.0, 360.0, 89.0))
+    result = await run([requests()], 600.0, terms=stated("requests", 600.0), storms=[(60.0, 360.0, 89.0)])
     storm = [at for at, admitted, _ in result.server.arrivals if not admitted]
     # A few were out when it began and when each freeze ended; between two of these lies a whole retry-after.
     episodes = [at for at, before in zip(storm[1:], storm, strict=False) if at - before > 1.0]
