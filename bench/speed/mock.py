@@ -11,30 +11,17 @@ It is started as anybody starts it, by its command: this package knows nothing o
 from __future__ import annotations
 
 import math
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from subprocess import DEVNULL, PIPE
 
 import aiohttp
-import anyio
 import orjson
-from anyio.abc import Process
 
+from semprop.bench.speed.children import server
 from semprop.bench.speed.rows import Settings
-from semprop.engine.errors import RunError
-
-_STARTS_WITHIN = 60.0
-_ENDS_WITHIN = 10.0
-
-_PINNED = """
-import os, runpy, sys
-os.sched_setaffinity(0, {int(sys.argv.pop(1))})
-runpy.run_module("semprop.tools", run_name="__main__", alter_sys=True)
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,45 +100,9 @@ async def mock(config: Mapping[str, object] | str, settings: Settings) -> AsyncI
     with tempfile.TemporaryDirectory(prefix="semprop-bench-") as directory:
         file = Path(directory) / "endpoint.toml"
         file.write_text(text, encoding="utf-8")
-        process = await anyio.open_process(
-            _command(file, settings.endpoint_core), stdin=DEVNULL, stdout=PIPE, stderr=None
-        )
-        try:
-            yield await _listening(process)
-        finally:
-            await _end(process)
-
-
-def _command(file: Path, core: int | None) -> list[str]:
-    arguments = ["endpoint", "--config", str(file), "--port", "0"]
-    if core is None or sys.platform != "linux":
-        return [sys.executable, "-P", "-m", "semprop.tools", *arguments]
-    return [sys.executable, "-P", "-c", _PINNED, str(core), *arguments]
-
-
-async def _listening(process: Process) -> Mock:
-    assert process.stdout is not None, "it was asked for"
-    line = b""
-    with anyio.move_on_after(_STARTS_WITHIN):
-        try:
-            while not line.endswith(b"\n"):
-                line += await process.stdout.receive()
-        except anyio.EndOfStream as end:
-            raise RunError("the mock endpoint ended before it listened; what it said stands above") from end
-    if not line.endswith(b"\n"):
-        raise RunError(f"the mock endpoint did not listen within {_STARTS_WITHIN:g} s: is the machine overloaded?")
-    told = orjson.loads(line)
-    return Mock(told["url"], told["url"].removesuffix("/v1"), told["pid"])
-
-
-async def _end(process: Process) -> None:
-    with anyio.CancelScope(shield=True):
-        if process.returncode is None:
-            process.terminate()
-            with anyio.move_on_after(_ENDS_WITHIN):
-                await process.wait()
-        # Kills it if it is still there, closes its pipe and reaps it.
-        await process.aclose()
+        arguments = ["endpoint", "--config", str(file), "--port", "0"]
+        async with server(arguments, settings.endpoint_core) as told:
+            yield Mock(told["url"], told["url"].removesuffix("/v1"), told["pid"])
 
 
 def toml(document: Mapping[str, object]) -> str:
