@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -77,7 +78,7 @@ async def test_who_cannot_be_installed_is_skipped_with_the_reason(tmp_path: Path
 
 @pytest.mark.parametrize("peer", [OPENAI, DSPY, GEPA, TEXTGRAD])
 def test_every_peers_program_is_python(peer: Peer) -> None:
-    compile(peer.program, peer.name, "exec")
+    assert ast.parse(peer.program).body
 
 
 def test_the_last_line_that_says_something_is_the_reason() -> None:
