@@ -107,7 +107,8 @@ class UpdateContext:
     `collected` holds only parameters whose evidence asks for a change; `scored` are all examples that this step
     selected from, in order; `solved` those that must not break; `rejected` are earlier texts by parameter (empty
     unless the specification keeps a memory); `tried` are ids of candidates that lost against these very parameters;
-    `is_copy` tells whether a text repeats a training example.
+    `is_copy` tells whether a text repeats a training example; `state` is what this rule returned as `Proposals.state`
+    one step earlier (momentum, moments, a trajectory), None in the first step.
     """
 
     graph: Graph
@@ -122,6 +123,7 @@ class UpdateContext:
     is_copy: CopyTest
     rejected: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
     tried: tuple[str, ...] = ()
+    state: object = None
 
 
 class CopyTest(Protocol):
@@ -167,10 +169,15 @@ class Dropped:
 
 @dataclass(frozen=True, slots=True)
 class Proposals:
-    """What U returned: candidates to race, and what was dropped on the way."""
+    """What U returned: candidates to race, what was dropped on the way, and what it wants to know in the next step.
+
+    `state` is carried, never read, by the trainer: an immutable value that depends on what U saw alone, so that a
+    replay rebuilds it. It is carried whatever the gate says; U sees in the parameters whether it was heard.
+    """
 
     candidates: tuple[Candidate, ...]
     dropped: tuple[Dropped, ...] = ()
+    state: object = field(default=None, compare=False)
 
 
 class UpdateRule(Protocol):

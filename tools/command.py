@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from semprop.engine import __version__
+from semprop.engine.methods.catalogue import GATES, METHODS
 from semprop.tools import bench, listing, logs, optimizing, recorded
 from semprop.tools.endpoint.command import endpoint
 from semprop.tools.exits import Ended
@@ -86,9 +87,7 @@ def optimize(
     update: Role = None,
     judge: Role = None,
     providers: Providers = None,
-    method: Annotated[
-        str | None, typer.Option(help="semantic, semantic-advised or clauses", rich_help_panel=METHOD_PANEL)
-    ] = None,
+    method: Annotated[str | None, typer.Option(help=", ".join(METHODS), rich_help_panel=METHOD_PANEL)] = None,
     steps: Count = None,
     minibatch: Count = None,
     examples_per_gradient: Annotated[
@@ -101,7 +100,7 @@ def optimize(
         ),
     ] = None,
     candidates: Count = None,
-    gate: Annotated[str, typer.Option(help="strict or none", rich_help_panel=METHOD_PANEL)] = "strict",
+    gate: Annotated[str, typer.Option(help=", ".join(GATES), rich_help_panel=METHOD_PANEL)] = "strict",
     seed: Seed = 0,
     data: Data = None,
     train: Size = None,

@@ -18,7 +18,7 @@ from semprop.bench.task import Sizes, Task
 from semprop.bench.tasks import resolve as resolve_task
 from semprop.engine.errors import SpecificationError, UsageError
 from semprop.engine.graph import Graph
-from semprop.engine.methods.catalogue import gate_named, method_named
+from semprop.engine.methods.catalogue import Choices, gate_named, method_named
 from semprop.engine.parameters import Parameters, value_of
 from semprop.engine.training.journal import FILE_NAME
 from semprop.engine.training.runs import Run
@@ -98,7 +98,7 @@ def prepare(order: Order, around: Surrounding, say: Callable[[str], None]) -> Pr
     """
     task = resolve_task(order.task)
     gate, start = gate_named(order.gate), None
-    method = method_named(order.method or task.defaults.method, gate=gate, pools=task.clauses)
+    method = method_named(order.method or task.defaults.method, Choices(gate, pools=task.clauses))
     if order.start is not None:
         start = parameters_in(order.start, task.graph)
     roles = roles_of(order.roles, task.defaults.providers)

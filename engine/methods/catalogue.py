@@ -1,8 +1,12 @@
-"""Methods by name, for command lines and task files. Data and one pure function; no registry that anybody fills."""
+"""Methods and gates by name, for command lines and task files. Data and pure functions; no registry that anybody fills.
+
+A method's entry says what it is, what it needs, and when to choose it: the README's table is made of these words.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from semprop.engine.errors import SpecificationError
@@ -11,11 +15,70 @@ from semprop.engine.method import Method, Selection
 from semprop.engine.methods.clauses import ClausePool, clauses
 from semprop.engine.methods.semantic import InstructionMessage, SemanticBackward, semantic
 
-METHODS = MappingProxyType(
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What a user chooses beside the method's name: the gate, how many solved examples an update must not break, and
+    the task's clauses by parameter."""
+
+    gate: Gate
+    solved: int = 0
+    pools: Mapping[str, ClausePool] = field(default_factory=dict, hash=False)
+
+    @property
+    def selection(self) -> Selection:
+        """σ for methods that learn from wrong examples."""
+        return Selection(solved=self.solved)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A method in the catalogue: one line on what it does, what it needs, when to choose it, and how it is made."""
+
+    words: str
+    needs: str
+    when: str
+    made: Callable[[Choices], Method]
+
+
+def _semantic(choices: Choices) -> Method:
+    return semantic(gate=choices.gate, selection=choices.selection)
+
+
+def _advised(choices: Choices) -> Method:
+    backward = SemanticBackward(instruction=InstructionMessage.ADVISED)
+    return semantic(gate=choices.gate, selection=choices.selection, backward=backward)
+
+
+def _clauses(choices: Choices) -> Method:
+    if not choices.pools:
+        raise SpecificationError(
+            "the method 'clauses' needs clauses, and this task has none: use --method semantic, or give the task its "
+            "clauses"
+        )
+    return clauses(choices.pools, gate=choices.gate, selection=choices.selection)
+
+
+METHODS: Mapping[str, Entry] = MappingProxyType(
     {
-        "semantic": "semantic gradient descent: joint backward calls, a model rewrites the instructions",
-        "semantic-advised": "the same, and instructions get advice from the joint call instead of worked cases",
-        "clauses": "for small models: feedback passed back without calls, instructions from clauses, demonstrations",
+        "semantic": Entry(
+            "semantic gradient descent: joint backward calls, a model rewrites the instructions",
+            "a model that can give advice and rewrite prompts",
+            "the default",
+            _semantic,
+        ),
+        "semantic-advised": Entry(
+            "the same, and instructions get advice from the joint call instead of worked cases",
+            "the same",
+            "worked cases are too long for an update prompt, or show too much",
+            _advised,
+        ),
+        "clauses": Entry(
+            "for small models: feedback passed back without calls, instructions from clauses, demonstrations",
+            "the task's clauses",
+            "the model is too small to rewrite prompts",
+            _clauses,
+        ),
     }
 )
 
@@ -33,28 +96,12 @@ def gate_named(name: str) -> Gate:
     return GATES[name]
 
 
-def method_named(name: str, *, gate: Gate, pools: Mapping[str, ClausePool], solved: int = 0) -> Method:
+def method_named(name: str, choices: Choices) -> Method:
     """The method of this name.
 
-    Args:
-        pools: clauses by parameter, for `clauses`.
-        solved: how many solved examples an update is shown as "must not break".
-
     Raises:
-        SpecificationError: there is no such method, or it lacks its clauses.
+        SpecificationError: there is no such method, or it lacks what it needs.
     """
-    selection = Selection(solved=solved)
-    match name:
-        case "semantic":
-            return semantic(gate=gate, selection=selection)
-        case "semantic-advised":
-            backward = SemanticBackward(instruction=InstructionMessage.ADVISED)
-            return semantic(gate=gate, selection=selection, backward=backward)
-        case "clauses":
-            if not pools:
-                raise SpecificationError(
-                    "the method 'clauses' needs clauses, and this task has none: use --method semantic, or give the "
-                    "task its clauses"
-                )
-            return clauses(pools, gate=gate, selection=selection)
-    raise SpecificationError(f"there is no method {name!r}; there are: {', '.join(METHODS)}")
+    if name not in METHODS:
+        raise SpecificationError(f"there is no method {name!r}; there are: {', '.join(METHODS)}")
+    return METHODS[name].made(choices)

@@ -31,7 +31,7 @@ async def update(context: UpdateContext, rule: UpdateRule, drive: Drive) -> Prop
             else:
                 kept.setdefault(checked.id, checked)
     unique = {(entry.parameter, entry.reason, entry.text): entry for entry in dropped}
-    return Proposals(tuple(kept.values()), tuple(unique.values()))
+    return Proposals(tuple(kept.values()), tuple(unique.values()), proposals.state)
 
 
 def _stands(edit: Edit, context: UpdateContext, dropped: list[Dropped]) -> bool:

@@ -75,6 +75,7 @@ class StepInput:
     is_copy: CopyTest
     rejected: Mapping[str, tuple[str, ...]] = field(hash=False)
     tried: tuple[str, ...] = ()
+    state: object = None
 
 
 async def run_step(spec: Specification, stage: Stage, given: StepInput) -> Step:
@@ -85,7 +86,7 @@ async def run_step(spec: Specification, stage: Stage, given: StepInput) -> Step:
         reason = f"nothing to learn: none of {len(selected.scored)} examples was wrong"
         if not selected.scored:
             reason = f"no example had a score: a provider failed on all {selected.missing}"
-        return Step(index, parameters, parameters, selected, (), Proposals(()), None, reason)
+        return Step(index, parameters, parameters, selected, (), Proposals((), state=given.state), None, reason)
     gradients = await backpropagate(spec, stage, index, selected.wrong)
     collected = aggregate(spec.graph, parameters, gradients, method.collect)
     context = UpdateContext(
@@ -101,6 +102,7 @@ async def run_step(spec: Specification, stage: Stage, given: StepInput) -> Step:
         is_copy=given.is_copy,
         rejected=given.rejected,
         tried=given.tried,
+        state=given.state,
     )
     proposals = await update(context, method.update, Driver(stage, Position(index, "update")))
     if not proposals.candidates:

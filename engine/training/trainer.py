@@ -148,7 +148,9 @@ class Trainer:
             index = len(self.steps)
             self._announce(PassStarted(index, "step"))
             tried = tuple(self._tried.get(self.parameters.hash, ()))
-            given = StepInput(index, self.parameters, self._minibatch(index), self._is_copy, self._rejected, tried)
+            state = self.steps[-1].proposals.state if self.steps else None
+            batch = self._minibatch(index)
+            given = StepInput(index, self.parameters, batch, self._is_copy, self._rejected, tried, state)
             # What ran ahead may not be on record: a step that is decided is replayed without running ahead.
             stage = replace(self._stage, window=1) if ledger.decided(index) else self._stage
             async with self._asker:

@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from dataclasses import replace
 
 import anyio
 import pytest
@@ -19,6 +20,7 @@ from semprop.engine import (
     NodeError,
     NoGate,
     Parameter,
+    Proposals,
     ReplayError,
     RunError,
     Splits,
@@ -524,3 +526,27 @@ async def test_test_items_that_a_provider_failed_on_are_asked_once_more_then_lef
     assert result.held_out.strict.n == 7
     assert tries[16] >= 2
     assert result.result_document()["held_out"]["missing"] == 1
+
+
+# What an update carries on -------------------------------------------------------------------------------------------
+
+
+def counting(states):
+    """U that counts its steps in its state, and notes what it was given."""
+
+    def rule(context):
+        yield from ()
+        states.append(context.state)
+        return Proposals((), state=(context.state or 0) + 1)
+
+    return rule
+
+
+async def test_an_update_is_given_in_the_next_step_what_it_wanted_to_know(tmp_path):
+    states = []
+    method = replace(semantic(), update=counting(states))
+    run = tmp_path / "run"
+    await optimize(spec(method=method, steps=3, run=run))
+    assert states == [None, 1, 2]
+    await optimize(spec(method=method, steps=3, run=run), resume=True)
+    assert states == [None, 1, 2, None, 1, 2], "a replay rebuilds it"
