@@ -13,11 +13,13 @@ from typing import Annotated
 import typer
 
 from semprop.engine import __version__
+from semprop.engine.backward_prompts import Neighbours, Question
 from semprop.engine.methods.catalogue import GATES, METHODS
+from semprop.engine.methods.semantic import Calls, InstructionMessage
 from semprop.tools import bench, listing, logs, optimizing, recorded
 from semprop.tools.endpoint.command import endpoint
 from semprop.tools.exits import Ended
-from semprop.tools.preparing import RUNS, Order, Surrounding
+from semprop.tools.preparing import RUNS, Order, Surrounding, order_of
 from semprop.tools.proxy.command import proxy
 from semprop.tools.screen import Screen
 
@@ -68,6 +70,41 @@ Size = Annotated[int | None, typer.Option(min=0, help="examples in this split", 
 Seed = Annotated[int, typer.Option(help="draws splits and minibatches", rich_help_panel=METHOD_PANEL)]
 Count = Annotated[int | None, typer.Option(min=1, rich_help_panel=METHOD_PANEL)]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON document, on every exit code")]
+MethodName = Annotated[str | None, typer.Option(help=", ".join(METHODS), rich_help_panel=METHOD_PANEL)]
+WrongExamples = Annotated[
+    int | None,
+    typer.Option(
+        parser=_whole_or_count,
+        metavar="N|all",
+        help="wrong examples that make a gradient; 0 or all: the whole minibatch",
+        rich_help_panel=METHOD_PANEL,
+    ),
+]
+GateName = Annotated[
+    str | None, typer.Option(help=f"{', '.join(GATES)}; the method's own if not given", rich_help_panel=METHOD_PANEL)
+]
+ShownNeighbours = Annotated[
+    Neighbours | None,
+    typer.Option(help="what a backward call shows of a step's other inputs", rich_help_panel=METHOD_PANEL),
+]
+BackwardCalls = Annotated[
+    Calls | None, typer.Option(help="a backward call a step, or one an input", rich_help_panel=METHOD_PANEL)
+]
+Told = Annotated[
+    InstructionMessage | None,
+    typer.Option(help="what an instruction is told: its worked cases, or advice", rich_help_panel=METHOD_PANEL),
+]
+BackwardStyle = Annotated[
+    Question | None,
+    typer.Option(help="how an input should change, or what its quality is", rich_help_panel=METHOD_PANEL),
+]
+Start = Annotated[
+    Path | None,
+    typer.Option(help="JSON file {parameter: value}, or a run, to start from", rich_help_panel=RUN_PANEL),
+]
+RunTo = Annotated[
+    Path | None, typer.Option(help=f"the run's directory [{RUNS}/TASK-UTC-xxxx]", rich_help_panel=RUN_PANEL)
+]
 
 
 @app.callback()
@@ -87,56 +124,28 @@ def optimize(
     update: Role = None,
     judge: Role = None,
     providers: Providers = None,
-    method: Annotated[str | None, typer.Option(help=", ".join(METHODS), rich_help_panel=METHOD_PANEL)] = None,
+    method: MethodName = None,
     steps: Count = None,
     minibatch: Count = None,
-    examples_per_gradient: Annotated[
-        int | None,
-        typer.Option(
-            parser=_whole_or_count,
-            metavar="N|all",
-            help="wrong examples that make a gradient; 0 or all: the whole minibatch",
-            rich_help_panel=METHOD_PANEL,
-        ),
-    ] = None,
+    examples_per_gradient: WrongExamples = None,
     candidates: Count = None,
-    gate: Annotated[str, typer.Option(help=", ".join(GATES), rich_help_panel=METHOD_PANEL)] = "strict",
+    gate: GateName = None,
+    neighbours: ShownNeighbours = None,
+    calls: BackwardCalls = None,
+    instruction_message: Told = None,
+    backward_style: BackwardStyle = None,
     seed: Seed = 0,
     data: Data = None,
     train: Size = None,
     gate_size: Size = None,
     test: Size = None,
-    start: Annotated[
-        Path | None,
-        typer.Option(help="JSON file {parameter: value}, or a run, to start from", rich_help_panel=RUN_PANEL),
-    ] = None,
-    run: Annotated[
-        Path | None, typer.Option(help=f"the run's directory [{RUNS}/TASK-UTC-xxxx]", rich_help_panel=RUN_PANEL)
-    ] = None,
+    start: Start = None,
+    run: RunTo = None,
     in_flight: InFlight = None,
     json: Json = False,
 ) -> Work:
     """Optimize a task's prompts and measure the gain on held-out data."""
-    order = Order(
-        task=task,
-        roles=_named(forward=forward, backward=backward, update=update, judge=judge),
-        providers=providers,
-        method=method,
-        steps=steps,
-        minibatch=minibatch,
-        examples_per_gradient=examples_per_gradient,
-        candidates=candidates,
-        gate=gate,
-        seed=seed,
-        data=data,
-        start=start,
-        run=run,
-        in_flight=in_flight,
-        train=train,
-        gate_size=gate_size,
-        test=test,
-    )
-    return partial(optimizing.optimize, order)
+    return partial(optimizing.optimize, order_of(locals()))
 
 
 @app.command()

@@ -7,9 +7,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -18,7 +19,7 @@ from semprop.bench.task import Sizes, Task
 from semprop.bench.tasks import resolve as resolve_task
 from semprop.engine.errors import SpecificationError, UsageError
 from semprop.engine.graph import Graph
-from semprop.engine.methods.catalogue import Choices, gate_named, method_named
+from semprop.engine.methods.catalogue import Choices, Options, default_gate, gate_named, method_named
 from semprop.engine.parameters import Parameters, value_of
 from semprop.engine.training.journal import FILE_NAME
 from semprop.engine.training.runs import Run
@@ -43,6 +44,8 @@ class Order:
 
     Attributes:
         roles: role → provider, as it was written.
+        gate: its name; None takes the method's own.
+        options: parts of the method that were set.
         providers: the TOML file that names providers.
         examples_per_gradient: 0 is the whole minibatch.
         start: a JSON file of parameter values, or a run's directory.
@@ -57,7 +60,8 @@ class Order:
     minibatch: int | None = None
     examples_per_gradient: int | None = None
     candidates: int | None = None
-    gate: str = "strict"
+    gate: str | None = None
+    options: Options = Options()
     seed: int = 0
     data: Path | None = None
     start: Path | None = None
@@ -66,6 +70,17 @@ class Order:
     train: int | None = None
     gate_size: int | None = None
     test: int | None = None
+
+
+def order_of(flags: Mapping[str, Any]) -> Order:
+    """The order that the flags of a command make: a flag is a role's provider, an option of the method, or the field
+    of an order with its name; what is none of these (`json`) concerns how the command speaks."""
+    names, options = (tuple(each.name for each in fields(kind)) for kind in (Order, Options))
+    return Order(
+        roles={role: flags[role] for role in DEFAULT_ROLES if flags.get(role) is not None},
+        options=Options(**{name: flags[name] for name in options if name in flags}),
+        **{name: value for name, value in flags.items() if name in names},
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +112,9 @@ def prepare(order: Order, around: Surrounding, say: Callable[[str], None]) -> Pr
         StorageError: fetched data cannot be kept.
     """
     task = resolve_task(order.task)
-    gate, start = gate_named(order.gate), None
-    method = method_named(order.method or task.defaults.method, Choices(gate, pools=task.clauses))
+    name, start = order.method or task.defaults.method, None
+    gate = gate_named(order.gate or default_gate(name))
+    method = method_named(name, Choices(gate, pools=task.clauses, options=order.options))
     if order.start is not None:
         start = parameters_in(order.start, task.graph)
     roles = roles_of(order.roles, task.defaults.providers)

@@ -6,24 +6,47 @@ A method's entry says what it is, what it needs, and when to choose it: the READ
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 
+from semprop.engine.backward_prompts import Neighbours, Question
 from semprop.engine.errors import SpecificationError
 from semprop.engine.gates import Gate, NoGate, StrictGate
 from semprop.engine.method import Method, Selection
 from semprop.engine.methods.clauses import ClausePool, clauses
-from semprop.engine.methods.semantic import InstructionMessage, SemanticBackward, semantic
+from semprop.engine.methods.semantic import Calls, InstructionMessage, SemanticBackward, semantic
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """Parts of a method that a user may set, one a flag; None leaves the method's own. An entry names those that it
+    takes, the others are refused."""
+
+    neighbours: Neighbours | None = None
+    calls: Calls | None = None
+    instruction_message: InstructionMessage | None = None
+    backward_style: Question | None = None
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """The options that were set."""
+        return tuple(each.name for each in fields(self) if getattr(self, each.name) is not None)
+
+
+def flag(option: str) -> str:
+    """An option as it stands on the command line."""
+    return f"--{option.replace('_', '-')}"
 
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What a user chooses beside the method's name: the gate, how many solved examples an update must not break, and
-    the task's clauses by parameter."""
+    """What a user chooses beside the method's name: the gate, how many solved examples an update must not break, the
+    task's clauses by parameter, and options of the method."""
 
     gate: Gate
     solved: int = 0
     pools: Mapping[str, ClausePool] = field(default_factory=dict, hash=False)
+    options: Options = Options()
 
     @property
     def selection(self) -> Selection:
@@ -33,16 +56,26 @@ class Choices:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A method in the catalogue: one line on what it does, what it needs, when to choose it, and how it is made."""
+    """A method in the catalogue: one line on what it does, what it needs, when to choose it, and how it is made; the
+    options that it takes, and the gate that it has unless told otherwise."""
 
     words: str
     needs: str
     when: str
     made: Callable[[Choices], Method]
+    options: tuple[str, ...] = ()
+    gate: str = "strict"
 
 
 def _semantic(choices: Choices) -> Method:
-    return semantic(gate=choices.gate, selection=choices.selection)
+    given = choices.options
+    backward = SemanticBackward(
+        given.neighbours or Neighbours.LABELLED,
+        given.calls or Calls.JOINT,
+        given.instruction_message or InstructionMessage.EVIDENCE,
+        given.backward_style or Question.TARGET,
+    )
+    return semantic(gate=choices.gate, selection=choices.selection, backward=backward)
 
 
 def _advised(choices: Choices) -> Method:
@@ -66,6 +99,7 @@ METHODS: Mapping[str, Entry] = MappingProxyType(
             "a model that can give advice and rewrite prompts",
             "the default",
             _semantic,
+            options=("neighbours", "calls", "instruction_message", "backward_style"),
         ),
         "semantic-advised": Entry(
             "the same, and instructions get advice from the joint call instead of worked cases",
@@ -96,12 +130,33 @@ def gate_named(name: str) -> Gate:
     return GATES[name]
 
 
+def default_gate(method: str) -> str:
+    """The gate that this method has unless told otherwise.
+
+    Raises:
+        SpecificationError: there is no such method.
+    """
+    return _entry(method).gate
+
+
 def method_named(name: str, choices: Choices) -> Method:
     """The method of this name.
 
     Raises:
-        SpecificationError: there is no such method, or it lacks what it needs.
+        SpecificationError: there is no such method, it lacks what it needs, or it does not take an option.
     """
+    entry = _entry(name)
+    for option in choices.options.given:
+        if option not in entry.options:
+            takers = ", ".join(other for other, each in METHODS.items() if option in each.options)
+            raise SpecificationError(
+                f"{flag(option)} does not apply to the method {name!r}; it applies to: {takers}. Leave it out, or "
+                "choose one of these methods"
+            )
+    return entry.made(choices)
+
+
+def _entry(name: str) -> Entry:
     if name not in METHODS:
         raise SpecificationError(f"there is no method {name!r}; there are: {', '.join(METHODS)}")
-    return METHODS[name].made(choices)
+    return METHODS[name]

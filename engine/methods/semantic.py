@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from semprop.engine.backward_prompts import BackwardView, Neighbours, Question, backward_request
 from semprop.engine.errors import NodeError
 from semprop.engine.gates import Gate, StrictGate
 from semprop.engine.gradients import Evidence, Gradient, Message, Provenance, Stance, change, keep, lost
@@ -21,9 +22,6 @@ from semprop.engine.outcomes import Failure, FailureKind
 from semprop.engine.parameters import Kind, Number, Parameter, ParameterValue
 from semprop.engine.plans import Ask, Plan, nothing
 from semprop.engine.prompts import (
-    BackwardView,
-    Neighbours,
-    backward_request,
     failure_words,
     gradient_words,
     number_words,
@@ -95,6 +93,7 @@ class SemanticBackward:
     neighbours: Neighbours = Neighbours.LABELLED
     calls: Calls = Calls.JOINT
     instruction: InstructionMessage = InstructionMessage.EVIDENCE
+    question: Question = Question.TARGET
     sampling: Sampling = Sampling(max_tokens=2048)
     value_bytes: int = 4_000
 
@@ -131,7 +130,8 @@ class SemanticBackward:
             return messages
         groups = [asked] if self.calls is Calls.JOINT else [(name,) for name in asked]
         views = [
-            BackwardView(local.record, local.gradient, group, self.neighbours, self.value_bytes) for group in groups
+            BackwardView(local.record, local.gradient, group, self.neighbours, self.value_bytes, self.question)
+            for group in groups
         ]
         requests = [backward_request(view, local.style, self.sampling) for view in views]
         asks = [

@@ -24,30 +24,24 @@ from semprop.engine import (
     change,
     keep,
 )
+from semprop.engine.backward_prompts import BackwardView, Neighbours, Question, backward_request, instruction_of
 from semprop.engine.judging import judge_request
 from semprop.engine.nodes import Placement, Purpose
 from semprop.engine.parameters import Kind
 from semprop.engine.prompts import (
-    SOLVED_WORDS,
-    BackwardView,
-    Neighbours,
-    Twin,
-    UpdateView,
-    backward_request,
     bounded,
     failure_words,
     fence_suffix,
     forward_request,
     gradient_words,
     inputs_block,
-    instruction_of,
     number_words,
     repair_request,
     target_words,
-    update_request,
 )
 from semprop.engine.replies import ReplyStyle, parse_advice, parse_judgement, parse_proposals
 from semprop.engine.tape import Record, SlotValue
+from semprop.engine.update_prompts import SOLVED_WORDS, Twin, UpdateView, update_request
 from semprop.providers.base import Choices, Completion, Request, Sampling
 
 JSON, TAGS = ReplyStyle.JSON, ReplyStyle.TAGS
@@ -324,6 +318,26 @@ NONCES = (*THREE.values(), "told-it", "wrote-it", "wanted-it")
 def shown(asked: Sequence[str], neighbours: Neighbours, style: ReplyStyle = JSON) -> str:
     view = BackwardView(record(THREE), gradient("wanted-it"), tuple(asked), neighbours)
     return said(backward_request(view, style, GREEDY))
+
+
+@pytest.mark.parametrize("style", ReplyStyle)
+@pytest.mark.parametrize("neighbours", Neighbours)
+@pytest.mark.parametrize("asked", [("one",), ("one", "two")])
+def test_a_comment_is_asked_of_the_same_page_in_other_words(
+    asked: tuple[str, ...], neighbours: Neighbours, style: ReplyStyle
+) -> None:
+    views = [BackwardView(record(THREE), gradient("wanted-it"), asked, neighbours, 4_000, each) for each in Question]
+    target, comment = (backward_request(view, style, GREEDY) for view in views)
+    assert target.messages[0].text != comment.messages[0].text
+    assert "quality" in comment.messages[0].text
+    assert "quality" not in target.messages[0].text
+    assert target.schema == comment.schema
+    assert said(target).partition("You are asked about")[0] == said(comment).partition("You are asked about")[0]
+
+
+def test_a_reply_in_the_form_of_a_comment_is_told_what_to_write() -> None:
+    view = BackwardView(record(THREE), gradient("wanted-it"), ("one",), question=Question.COMMENT)
+    assert "what is wrong with it or missing from it, or empty for keep" in said(backward_request(view, JSON, GREEDY))
 
 
 @pytest.mark.parametrize("style", ReplyStyle)

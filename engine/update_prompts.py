@@ -1,0 +1,150 @@
+"""The update prompt: from an instruction and the cases in which it went wrong to better instructions. Pure.
+
+Named constants and a function that renders them; values stand inside fences and are bounded in bytes, as in `prompts`;
+the instruction that is being edited is never cut.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from semprop.engine.fences import Fence, bounded, fence_suffix
+from semprop.engine.gradients import Evidence, Gradient
+from semprop.engine.prompts import gradient_words
+from semprop.engine.replies import ReplyStyle, proposals_schema
+from semprop.engine.tape import shown
+from semprop.providers.base import Message as Turn
+from semprop.providers.base import Request, Sampling
+
+SOLVED_WORDS = "This case came out right: the new instruction must not break it."
+
+UPDATE_SYSTEM = (
+    "You improve the instruction of one step in a larger system of language-model calls. You see the present "
+    "instruction and cases in which the system went wrong: what the step was given, what it wrote, and what is known "
+    "about how that should have been different. Find what the cases have in common and write an instruction that "
+    "would have avoided it, and that works for any input of the same sort.\n"
+    "Keep what already works. Do not copy names, numbers or sentences out of the cases, do not give their answers, "
+    "and do not mention cases or feedback: the step will see neither."
+)
+
+LEAST_CASE_BYTES = 400
+"""A worked case with less room than this says nothing: fewer are shown instead, and the rest are counted."""
+
+LEAST_INPUT_BYTES = 100
+"""The same for one input of a worked case."""
+
+MOST_PLACES = 12
+"""Of the places where an instruction is used, an update names so many and counts the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Twin:
+    """One of several instructions that are still the same text, so that something must tell them apart."""
+
+    number: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateView:
+    """What an update call sees of one instruction.
+
+    `places` says where it is used, a line each; `gradients` hold the cases, one an example; `left_out` counts cases
+    that are not shown; `solved` are cases that came right; `rejected` are earlier proposals that the gate turned
+    down; `wanted` is how many proposals to ask for; `cases_bytes` bounds all the cases together.
+    """
+
+    instruction: str
+    purpose: str
+    places: tuple[str, ...]
+    gradients: tuple[Gradient, ...]
+    left_out: int = 0
+    solved: tuple[Evidence, ...] = ()
+    wanted: int = 1
+    twin: Twin | None = None
+    rejected: tuple[str, ...] = ()
+    max_bytes: int = 8_000
+    cases_bytes: int = 24_000
+
+
+def update_request(view: UpdateView, style: ReplyStyle, sampling: Sampling) -> Request:
+    """Ask for better instructions. The present one is always shown whole."""
+    cases = _cases(view)
+    fence = Fence(fence_suffix([view.instruction, *view.rejected, *(text for case in cases for _, _, text in case)]))
+    places = [f"- {place}" for place in view.places[:MOST_PLACES]]
+    if len(view.places) > MOST_PLACES:
+        places.append(f"- and at {len(view.places) - MOST_PLACES} more places")
+    parts = ["Where the instruction is used:\n" + "\n".join(places)]
+    if view.purpose:
+        parts.append(f"What it is for: {view.purpose}")
+    parts.append("The present instruction:\n" + fence.block("instruction", view.instruction))
+    for number, case in enumerate(cases, 1):
+        body = "\n".join(fence.block(tag, text, **({"name": name} if name else {})) for tag, name, text in case)
+        parts.append(fence.block("case", body, number=str(number)))
+    left_out = view.left_out + len(view.gradients) + len(view.solved) - len(cases)
+    if left_out:
+        parts.append(f"({left_out} more cases are not shown.)")
+    if view.rejected:
+        parts.append("Tried before, and no better:\n" + "\n".join(fence.block("instruction", t) for t in view.rejected))
+    if view.twin:
+        parts.append(
+            f"{view.twin.count} steps of the system have this same instruction now, so they all do the same work. "
+            f"This is number {view.twin.number} of them: give it a part of the work of its own, different from what "
+            "the others will choose."
+        )
+    parts.append(_proposals_format(view, style))
+    schema = proposals_schema(view.wanted) if style is ReplyStyle.JSON else None
+    return Request((Turn.of("system", UPDATE_SYSTEM), Turn.of("user", "\n\n".join(parts))), sampling, schema)
+
+
+def _cases(view: UpdateView) -> list[list[tuple[str, str, str]]]:
+    """Each case as (tag, name, text) blocks, every case with the same share of the byte bound."""
+    gradients, solved = _shown_cases(view)
+    share = view.cases_bytes // max(len(gradients) + len(solved), 1)
+    cases = []
+    for gradient in gradients:
+        blocks: list[tuple[str, str, str]] = []
+        pieces = [message.content for message in gradient.changes]
+        most = max(1, share // LEAST_CASE_BYTES)
+        for piece in pieces[:most]:
+            each = share // min(len(pieces), most)
+            if isinstance(piece, Evidence):
+                blocks += _worked(piece, each)
+            else:
+                blocks.append(("feedback", "", bounded(shown(piece), each)))
+        if len(pieces) > most:
+            blocks.append(("feedback", "", f"({len(pieces) - most} more of this case are not shown.)"))
+        cases.append(blocks)
+    return cases + [_worked(case, share) for case in solved]
+
+
+def _shown_cases(view: UpdateView) -> tuple[tuple[Gradient, ...], tuple[Evidence, ...]]:
+    """The cases that have room to say something: wrong ones first, solved ones no more than these."""
+    room = max(1, view.cases_bytes // LEAST_CASE_BYTES)
+    gradients = view.gradients[:room]
+    return gradients, view.solved[: min(max(1, len(gradients)), max(0, room - len(gradients)))]
+
+
+def _worked(case: Evidence, limit: int) -> list[tuple[str, str, str]]:
+    shown_inputs = case.inputs[: max(1, limit // LEAST_INPUT_BYTES)]
+    each = limit // (len(shown_inputs) + 2)
+    words = SOLVED_WORDS if case.gradient is None else gradient_words(case.gradient, each)
+    inputs = [("input", name, bounded(text, each)) for name, text in shown_inputs]
+    if len(case.inputs) > len(shown_inputs):
+        inputs.append(("input", "others", f"({len(case.inputs) - len(shown_inputs)} more inputs are not shown.)"))
+    return [*inputs, ("output", "", bounded(case.output, each)), ("feedback", "", words)]
+
+
+def _proposals_format(view: UpdateView, style: ReplyStyle) -> str:
+    many = view.wanted > 1
+    what = (
+        f"Write {view.wanted} improved instructions that differ in approach"
+        if many
+        else "Write one improved instruction"
+    )
+    what = f"{what}, each of at most {view.max_bytes} bytes." if many else f"{what} of at most {view.max_bytes} bytes."
+    if style is ReplyStyle.JSON:
+        keys = ", ".join(f'"proposal_{number}"' for number in range(1, view.wanted + 1))
+        return f'{what}\nReply with one JSON object with the keys "reasoning" (brief), {keys}; all values are text.'
+    lines = "\n".join(f'<proposal number="{number}">…</proposal>' for number in range(1, view.wanted + 1))
+    return f"{what}\nReason briefly, then end with:\n{lines}"
