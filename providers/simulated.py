@@ -40,7 +40,7 @@ from semprop.providers.simulated_execution import UNKNOWN, MissingOperand, carri
 from semprop.providers.simulated_pages import CLEAR, Sight
 from semprop.providers.simulated_update import update
 
-RULES = "rules-1"
+RULES = "rules-2"
 """Raised whenever a reply could differ, since it is part of every content key."""
 
 TIES = ("seeded", "lexicographic")

@@ -2,16 +2,19 @@
 
 Takes a prompt and the slots it asks about, gives a verdict for each. It finds its way by value: the instruction is the
 block that holds clauses, the gradient is the block that makes demands, labelled blocks are inputs, what is left is
-the output. Hypotheses are all single edits of one asked value or of one clause; what else is in view is taken as
-given. The prior is even over places, then over the edits of a place; the likelihood is whether the edited step would
-have met every demand.
+the output and inputs without a name. Hypotheses are all single edits of one visible value, asked about or not, or of
+one clause. The prior is even over places, then over the edits of a place; the likelihood is whether the edited step
+would have met every demand. What it cannot see is marginalised: the instruction over the library of clauses, a number
+over 0 to 9 if every number in view has one digit and else over 0 to 99, a yes or no over both, and the place of what is
+hidden, or has no name, over all places.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import product
 
 from semprop.providers import simulated_pages as pages
 from semprop.providers.simulated_clauses import Clause, Program, understood
@@ -29,8 +32,12 @@ from semprop.providers.simulated_wanted import (
 )
 from semprop.providers.simulated_wordings import library, written
 
+DIGITS = tuple(str(number) for number in range(10))
 NUMBERS = tuple(str(number) for number in range(100))
-"""The domain of a number that is not visible."""
+"""The domains of a number that is not visible; the first if all that are visible have one digit."""
+
+MOST_FILLINGS = 4_096
+"""In more ways than these nothing hidden is filled in: then nothing is known of it."""
 
 TABLE_ODDS = 1 / 40
 """How likely one look-up in a table that is not visible gives one certain value."""
@@ -70,23 +77,54 @@ class _Edit:
     clauses: tuple[Clause, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _World:
+    """One way in which what is hidden may be, and how likely it is."""
+
+    weight: float
+    clauses: tuple[Clause, ...]
+    page: tuple[Line, ...]
+
+
+@dataclass(slots=True)
+class _Posterior:
+    """What the enumeration adds up: `blame` by place; `meets` by (place, advice), the weight of the worlds in which
+    this edit does what is wanted; `possible` by place, the weight of those in which some edit does."""
+
+    blame: dict[str, float] = field(default_factory=dict)
+    meets: dict[tuple[str, str], float] = field(default_factory=dict)
+    possible: dict[str, float] = field(default_factory=dict)
+
+    def add(self, weight: float, edits: Sequence[_Edit], case: Case) -> None:
+        sizes = Counter(edit.place for edit in edits)
+        here: dict[str, float] = {}
+        for edit in edits:
+            if likelihood := _likelihood(edit, case):
+                where = (edit.place, edit.advice)
+                self.meets[where] = self.meets.get(where, 0.0) + weight * likelihood
+                here[edit.place] = here.get(edit.place, 0.0) + likelihood
+        for place, total in here.items():
+            self.blame[place] = self.blame.get(place, 0.0) + weight * total / sizes[place]
+            self.possible[place] = self.possible.get(place, 0.0) + weight * min(1.0, total)
+
+
 def backward(prompt: str, asked: Sequence[str], sight: Sight = CLEAR, ties: str = "seeded") -> tuple[Advice, ...]:
-    """Judge each asked slot: change if the posterior that it is to blame is at least ½, with the value if that value's
-    share of the slot's posterior is at least ½; else keep.
+    """Judge each asked slot: change if the posterior that it is to blame is at least ½, with the value that most
+    probably does what is wanted if that is at least as likely as not; else keep.
 
     Places that are equally likely are one place: a draw seeded by the prompt decides which, or the first by name if
-    `ties` is "lexicographic".
+    `ties` is "lexicographic". So are values.
     """
     case = case_of(prompt, asked, sight)
     if not case.wanted:
         return tuple(Advice(slot, False) for slot in asked)
-    weights = _weights(case)
-    if weights is None:
+    posterior = _posterior(case)
+    if posterior is None:
         return tuple(Advice(slot, False) for slot in asked)
-    if not weights:
+    if not posterior.blame:
         blamed = _tied(list(asked), prompt, ties)
         return tuple(Advice(slot, slot == blamed, SHOULD_DIFFER if slot == blamed else "") for slot in asked)
-    return _verdicts(case, weights, asked, prompt, ties)
+    return _verdicts(case, posterior, prompt, ties)
 
 
 def case_of(prompt: str, asked: Sequence[str], sight: Sight = CLEAR) -> Case:
@@ -135,41 +173,69 @@ def _result(clauses: Sequence[Clause], page: Sequence[Line]) -> str | None:
         return None
 
 
-def _weights(case: Case) -> dict[tuple[str, str], float] | None:
-    """(place, advice) → posterior mass, not normalised; empty if no hypothesis explains the demand, None if nothing
-    in view needs to change: the step as it stands meets it."""
-    weights: dict[tuple[str, str], float] = {}
-    explained = False
-    for weight, program, page in _worlds(case):
-        explained = explained or are_met(case.wanted, _result(program, page) or "", case.output)
-        edits = _edits(case, program, page)
-        sizes = Counter(edit.place for edit in edits)
-        for edit in edits:
-            if likelihood := _likelihood(edit, case):
-                where = (edit.place, edit.advice)
-                weights[where] = weights.get(where, 0.0) + weight * likelihood / sizes[edit.place]
-    return None if explained and case.program.clauses else weights
+def _posterior(case: Case) -> _Posterior | None:
+    """The sums over all worlds and edits; without blame if no hypothesis explains the demand, None if nothing in view
+    needs to change: the step as it stands meets it."""
+    posterior = _Posterior()
+    for world in _worlds(case):
+        result = _result(world.clauses, world.page) or ""
+        if case.program.clauses and are_met(case.wanted, result, case.output):
+            return None
+        posterior.add(world.weight, _edits(case, world), case)
+    return posterior
 
 
-def _worlds(case: Case) -> list[tuple[float, tuple[Clause, ...], tuple[Line, ...]]]:
-    """What is hidden, filled in every way that the shown output allows: the instruction out of the library, one number
-    out of `NUMBERS`. A hidden table is not filled in (`TABLE_ODDS`)."""
+def _worlds(case: Case) -> list[_World]:
+    """What is hidden, filled in every way that the shown output allows. A hidden table is not filled in
+    (`TABLE_ODDS`)."""
     fields = tuple(dict.fromkeys(line.field.casefold() for line in case.page if line.field))
-    programs = [case.program.clauses] if case.program.clauses else [(clause,) for clause in library(fields)]
-    worlds: list[tuple[float, tuple[Clause, ...], tuple[Line, ...]]] = []
-    for program in programs:
+    known = case.program.clauses
+    worlds: list[_World] = []
+    for program in [known] if known else [(clause,) for clause in library(fields)]:
         try:
             result = carried_out(program, case.page)
         except MissingOperand as missing:
             if missing.what == "number":
-                filled = [(*case.page, Line("", "", "", number)) for number in NUMBERS]
-                worlds += [(1.0, program, page) for page in filled if _result(program, page) == case.output]
-            elif case.program.clauses:
-                worlds.append((1.0, program, case.page))
+                filled = [page for page in _filled(case.page, missing) if _result(program, page) == case.output]
+                worlds += [_World(1 / len(filled), program, page) for page in filled]
+            elif known:
+                worlds.append(_World(1.0, program, case.page))
         else:
-            if case.program.clauses or result == case.output:
-                worlds.append((1.0, program, case.page))
+            pages_in_order = [case.page] if result == case.output else _orders(case.page, program, case.output)
+            if known or result == case.output:
+                worlds += [_World(1.0, program, page) for page in pages_in_order or [case.page]]
     return worlds
+
+
+def _filled(page: tuple[Line, ...], missing: MissingOperand) -> Iterator[tuple[Line, ...]]:
+    """The page with hidden values at every place around what is visible."""
+    domain = missing.domain or _hidden_domain(page)
+    if len(domain) ** missing.count > MOST_FILLINGS:
+        return
+    for values in product(domain, repeat=missing.count):
+        hidden = tuple(Line("", "", "", value) for value in values)
+        for place in range(missing.count + 1):
+            yield (*hidden[:place], *page, *hidden[place:])
+
+
+def _hidden_domain(page: Sequence[Line]) -> tuple[str, ...]:
+    texts = [line.value for line in page if line.sign != "="]
+    if any(number_in(text) is not None for text in texts):
+        return _numbers(texts)
+    return ("yes", "no") if any(text.casefold() in ("yes", "no") for text in texts) else tuple(dict.fromkeys(texts))
+
+
+def _numbers(texts: Iterable[str]) -> tuple[str, ...]:
+    """The published domain of a number beside these."""
+    return DIGITS if all(text in DIGITS for text in texts if number_in(text) is not None) else NUMBERS
+
+
+def _orders(page: tuple[Line, ...], program: tuple[Clause, ...], output: str) -> list[tuple[Line, ...]]:
+    """The orders of named values among those without a name in which the step would have written its output."""
+    named = tuple(line for line in page if line.slot)
+    loose = tuple(line for line in page if not line.slot)
+    orders = [(*loose[:place], *named, *loose[place:]) for place in range(1, len(loose) + 1)] if loose else []
+    return [order for order in orders if _result(program, order) == output]
 
 
 def _likelihood(edit: _Edit, case: Case) -> float:
@@ -179,33 +245,43 @@ def _likelihood(edit: _Edit, case: Case) -> float:
     return float(result != UNKNOWN and are_met(case.wanted, result, case.output))
 
 
-def _edits(case: Case, program: tuple[Clause, ...], page: tuple[Line, ...]) -> list[_Edit]:
-    """Every single edit of an asked value or of a clause, without those that change nothing."""
+def _edits(case: Case, world: _World) -> list[_Edit]:
+    """Every single edit of a visible value or of a clause, without those that change nothing."""
+    page, program = world.page, world.clauses
     domain = _domain(case, page)
+    numbers = _numbers(line.value for line in case.page)
     keys = tuple(dict.fromkeys(line.value for line in page if line.is_whole or not line.sign))
+    visible = dict.fromkeys(case.page)
     edits: list[_Edit] = []
     for index, line in enumerate(page):
-        if line.slot not in case.asked:
+        if line not in visible:
             continue
         before, after = page[:index], page[index + 1 :]
-        numeric = number_in(line.value) is not None
-        for value in (*domain, *NUMBERS) if numeric else domain:
+        values = dict.fromkeys((*domain, *numbers) if number_in(line.value) is not None else domain)
+        for value in values:
             if value != line.value:
                 changed = replace(line, value=value)
-                edits.append(
-                    _Edit(
-                        line.slot,
-                        should_state(value if line.is_whole else changed.raw),
-                        (*before, changed, *after),
-                        program,
-                    )
-                )
-        if not line.is_whole:
+                advice = should_state(value if line.is_whole else changed.raw)
+                edits.append(_Edit(line.slot, advice, (*before, changed, *after), program))
+        if not line.is_whole and (line.slot or line.sign):
             edits.append(_Edit(line.slot, should_omit(line.raw), (*before, *after), program))
-    edits += _additions(case.asked, page, program, domain, keys)
+        if line.sign == ":" and not line.is_whole:
+            edits += [
+                _Edit(line.slot, should_state(changed.raw), (*before, changed, *after), program)
+                for name in _named_fields(page, program)
+                for changed in (replace(line, field=name, value=value) for value in values)
+            ]
+    edits += _additions(page, program, domain, keys)
     if case.program.clauses:
         edits += _clause_edits(page, program)
     return edits
+
+
+def _named_fields(page: Sequence[Line], program: tuple[Clause, ...]) -> tuple[str, ...]:
+    """Fields that the instruction asks for and that no value has."""
+    present = {line.field.casefold() for line in page}
+    asked = (clause.argument for clause in program if clause.kind in ("extract", "report"))
+    return tuple(dict.fromkeys(name for name in asked if name not in present))
 
 
 def _domain(case: Case, page: Sequence[Line]) -> tuple[str, ...]:
@@ -217,7 +293,6 @@ def _domain(case: Case, page: Sequence[Line]) -> tuple[str, ...]:
 
 
 def _additions(
-    asked: Sequence[str],
     page: tuple[Line, ...],
     program: tuple[Clause, ...],
     domain: Sequence[str],
@@ -225,13 +300,13 @@ def _additions(
 ) -> list[_Edit]:
     """A fact more in a value that holds facts, under a name that another value gives."""
     edits = []
-    for slot in dict.fromkeys(line.slot for line in page if line.slot in asked):
+    for slot in dict.fromkeys(line.slot for line in page if line.slot):
         mine = [line for line in page if line.slot == slot]
         sign = mine[0].sign
-        fields = [key for key in keys if all(line.field != key for line in mine)] if sign == "=" else []
-        for field in fields:
+        fields = [name for name in keys if all(line.field != name for line in mine)] if sign == "=" else []
+        for key in fields:
             for value in domain:
-                added = Line(slot, field, sign, value)
+                added = Line(slot, key, sign, value)
                 edits.append(_Edit(slot, should_state(added.raw), (*page, added), program))
     return edits
 
@@ -252,12 +327,10 @@ def _clause_edits(page: tuple[Line, ...], program: tuple[Clause, ...]) -> list[_
     return edits
 
 
-def _verdicts(
-    case: Case, weights: dict[tuple[str, str], float], asked: Sequence[str], prompt: str, ties: str
-) -> tuple[Advice, ...]:
-    total = sum(weights.values())
+def _verdicts(case: Case, posterior: _Posterior, prompt: str, ties: str) -> tuple[Advice, ...]:
+    total = sum(posterior.blame.values())
     blame: dict[str, float] = {}
-    for (place, _), weight in weights.items():
+    for place, weight in posterior.blame.items():
         slot = case.instruction_slot if place == _INSTRUCTION and case.instruction_slot else place
         blame[slot] = blame.get(slot, 0.0) + weight / total
     highest = max(blame.values())
@@ -266,16 +339,20 @@ def _verdicts(
         blame.update(dict.fromkeys(tied, 0.0))
         blame[_tied(tied, prompt, ties)] = highest * len(tied)
     return tuple(
-        Advice(slot, True, _advice(slot, case, weights)) if blame.get(slot, 0.0) >= 0.5 else Advice(slot, False)
-        for slot in asked
+        Advice(slot, True, _advice(slot, case, posterior, prompt, ties))
+        if blame.get(slot, 0.0) >= 0.5 - _SAME
+        else Advice(slot, False)
+        for slot in case.asked
     )
 
 
-def _advice(slot: str, case: Case, weights: dict[tuple[str, str], float]) -> str:
+def _advice(slot: str, case: Case, posterior: _Posterior, prompt: str, ties: str) -> str:
     place = _INSTRUCTION if case.instruction_slot == slot else slot
-    mine = {advice: weight for (where, advice), weight in weights.items() if where == place}
-    best, weight = max(mine.items(), key=lambda item: item[1])
-    return best if weight >= 0.5 * sum(mine.values()) - _SAME else SHOULD_DIFFER
+    mine = {advice: weight for (where, advice), weight in posterior.meets.items() if where == place}
+    highest = max(mine.values())
+    if highest < (0.5 - _SAME) * posterior.possible[place]:
+        return SHOULD_DIFFER
+    return _tied([advice for advice, weight in mine.items() if highest - weight < _SAME], prompt, ties)
 
 
 def _tied(places: Sequence[str], prompt: str, ties: str) -> str:

@@ -57,7 +57,10 @@ _ITEMS = r"(?:lines?|pairs?|items?|entries|entry|rows?|facts?|names?)"
 _N = r"(?P<arg>\d+|one|two|three|four|five|six|seven|eight)"
 _NUMBERS = r"(?:numbers?|values?|inputs?|figures?|amounts?|two)"
 
+_RULE = r"(?P<arg>\d+:\d(?: \d+:\d)+)\b"
+
 _PATTERNS: tuple[tuple[str, str], ...] = (
+    ("combine", rf"\b(?:combine|join|merge|together|apply)\b.*?{_RULE}"),
     ("choose", r"\boptions?\b.*\bletter\b|\bletter\b.*\boptions?\b"),
     ("greater", r"\byes\b.*\b(?:greater|larger|bigger|higher|exceeds|more than)\b.*\bsecond\b"),
     ("greater", r"\b(?:greater|larger|bigger|higher|exceeds|more than)\b.*\bsecond\b.*\byes\b"),
@@ -105,7 +108,7 @@ _NO_FIELD = frozenset(
         *("lines", "text", "input", "inputs", "field", "fields", "question", "final", "correct", "right"),
     )
 )
-WITH_ARGUMENT = ("extract", "report", "first", "always")
+WITH_ARGUMENT = ("extract", "report", "first", "always", "combine")
 COUNTS = {"one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8}
 _SENTENCE = re.compile(r"(.+?(?:[.!?;](?=\s|$)|(?=\n)|$))(\s*)", re.DOTALL)
 

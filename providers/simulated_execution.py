@@ -14,11 +14,13 @@ UNKNOWN = "unknown"
 
 
 class MissingOperand(Exception):
-    """A clause needs a value that is not visible: `table` or `number`."""
+    """A clause needs values that are not visible: a `table`, or `count` values, out of `domain` if that is known."""
 
-    def __init__(self, what: str) -> None:
-        super().__init__(f"no {what} is visible")
+    def __init__(self, what: str, count: int = 1, domain: tuple[str, ...] = ()) -> None:
+        super().__init__(f"{count} {what} not visible")
         self.what = what
+        self.count = count
+        self.domain = domain
 
 
 Items = tuple[str, ...]
@@ -67,11 +69,18 @@ def _table(page: Sequence[Line], items: Items | None, argument: str) -> Items:
 
 
 def _numbers(page: Sequence[Line], items: Items | None, least: int) -> tuple[float, ...]:
+    """At least so many numbers of what was selected, or else of the page; () if the selection has fewer.
+
+    Raises:
+        MissingOperand: nothing was selected, and the page has fewer.
+    """
     texts = items if items is not None else tuple(line.value for line in page if line.sign != "=")
     found = tuple(number for number in map(number_in, texts) if number is not None)
-    if len(found) < least:
+    if len(found) >= least:
+        return found
+    if items is None:
         raise MissingOperand("number")
-    return found
+    return ()
 
 
 def _figure(value: float) -> str:
@@ -79,14 +88,20 @@ def _figure(value: float) -> str:
 
 
 def _over(work: Callable[[tuple[float, ...]], float], least: int = 2) -> _Work:
-    return lambda page, items, argument: (_figure(work(_numbers(page, items, least))),)
+    def figured(page: Sequence[Line], items: Items | None, argument: str) -> Items:
+        numbers = _numbers(page, items, least)
+        return (_figure(work(numbers)) if numbers else UNKNOWN,)
+
+    return figured
 
 
 def _test(work: Callable[[Items], bool]) -> _Work:
     def judged(page: Sequence[Line], items: Items | None, argument: str) -> Items:
         values = items if items is not None else tuple(line.value for line in page)
         if len(values) < 2:
-            raise MissingOperand("number")
+            if items is None:
+                raise MissingOperand("number")
+            return (UNKNOWN,)
         return ("yes" if work(values) else "no",)
 
     return judged
@@ -118,6 +133,17 @@ def _is_greater(values: Items) -> bool:
 
 def _ranked(items: Items) -> Items:
     return tuple(sorted(items, key=lambda item: (number_in(item) is None, number_in(item) or 0.0)))
+
+
+def _combine(page: Sequence[Line], items: Items | None, argument: str) -> Items:
+    """One digit a value makes the left side of a rule; its right side is the result."""
+    rules = dict(rule.split(":") for rule in argument.split())
+    width = len(next(iter(rules)))
+    values = items if items is not None else tuple(line.value for line in page if line.sign != "=")
+    digits = [value for value in values if len(value) == 1 and value.isdigit()]
+    if len(digits) < width and items is None:
+        raise MissingOperand("number", width - len(digits), tuple(dict.fromkeys(rule[-1] for rule in rules)))
+    return (rules.get("".join(digits[:width]), UNKNOWN),)
 
 
 _FIGURE = re.compile(r"-?\d+(?:[.,]\d+)*")
@@ -156,6 +182,7 @@ _WORK: dict[str, _Work] = {
     "add": _over(sum),
     "multiply": _over(_product),
     "subtract": _over(lambda values: values[0] - values[1]),
+    "combine": _combine,
     "max": _over(max),
     "min": _over(min),
     "greater": _test(_is_greater),

@@ -90,6 +90,12 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "Answer with the first number minus the second.",
         "State the difference between the values.",
     ),
+    "combine": (
+        "Combine the values by the rules {}.",
+        "Join the values and apply these rules: {}.",
+        "Take the values together and answer by {}.",
+        "Merge the values according to {}.",
+    ),
     "max": (
         "Give the largest number.",
         "Answer with the greatest of the numbers.",
@@ -179,11 +185,13 @@ def written(clause: Clause, variant: int = 0) -> str:
 
 
 def library(fields: Sequence[str]) -> tuple[Clause, ...]:
-    """Every clause, with each of the fields, the first one to four lines, and the labels yes and no as arguments."""
+    """Every clause, with each of the fields, the first one to four lines, and the labels yes and no as arguments; no
+    table of rules is made up."""
     arguments: dict[str, Sequence[str]] = {
         "extract": fields,
         "report": fields,
         "first": ("1", "2", "3", "4"),
         "always": ("yes", "no"),
+        "combine": (),
     }
     return tuple(Clause(kind, argument) for kind in WORDINGS for argument in arguments.get(kind, ("",)))

@@ -150,17 +150,85 @@ def test_advice_is_understood_one_level_deeper() -> None:
     assert backward(deeper, ("notes",)) == (Advice("notes", True, "It should state: primary: heron"),)
 
 
+FIELDS = ("previous", "primary", "backup", "partner", "standby", "relief", "guest", "reserve")
+
+
 def test_asked_about_the_instruction_alone_it_says_which_clause_would_have_done() -> None:
+    record = "\n".join(f"{name}: {sign}" for name, sign in zip(FIELDS, SIGNS, strict=True))
     prompt = "\n".join(
         [
             block("v", "Give the value of the field previous.", "instruction"),
-            block("v", "primary: kite\nbackup: tern\nprevious: swift", "notes"),
-            block("o", "swift"),
-            block("f", "The expected output is: 3"),
+            block("v", record, "notes"),
+            block("o", "kite"),
+            block("f", "The expected output is: 8"),
         ]
     )
     (advice,) = backward(prompt, ("instruction",))
     assert advice == Advice("instruction", True, "It should state: Count the lines.")
+
+
+def test_an_input_that_is_not_asked_about_can_be_to_blame() -> None:
+    prompt = lookup(key="wren", output="unknown", wanted="The expected output is: Hull")
+    assert backward(prompt, ("a",)) == (Advice("a", False),)
+
+
+def test_of_two_inputs_equally_to_blame_calls_for_each_alone_agree_only_under_one_tie_rule_for_all() -> None:
+    texts = (block("i", "Add the numbers."), block("v", "3", "a"), block("v", "5", "b"), block("o", "8"))
+    prompt = "\n".join([*texts, block("f", "It should be 10.")])
+    calls = [prompt + "\nYou are asked about a.", prompt + "\nYou are asked about b."]
+    ordered = [backward(call, (slot,), ties="lexicographic")[0].change for call, slot in zip(calls, "ab", strict=True)]
+    assert ordered == [True, False]
+    seeded = {
+        tuple(backward(f"{call} {time}", (slot,))[0].change for call, slot in zip(calls, "ab", strict=True))
+        for time in range(20)
+    }
+    assert seeded == {(True, True), (True, False), (False, True), (False, False)}
+
+
+def test_of_many_values_that_would_do_one_is_told() -> None:
+    prompt = "\n".join(
+        [
+            block("i", "Answer yes if the first number is greater than the second, otherwise no."),
+            block("v", "3", "a"),
+            block("v", "5", "b"),
+            block("o", "no"),
+            block("f", "It should be yes."),
+        ]
+    )
+    advice = {slot.slot: slot.text for slot in backward(prompt, ("a", "b")) if slot.change}
+    (slot, text), *others = advice.items()
+    assert not others
+    told = int(text.removeprefix("It should state: "))
+    assert told > 5 if slot == "a" else told < 3
+
+
+def test_of_a_number_that_is_hidden_its_domain_and_its_place_are_marginalised() -> None:
+    (advice,) = backward(arithmetic("Subtract the second number from the first.", "3", "2", "1"), ("a",))
+    assert advice == Advice("a", True, "It should state: 4")
+
+
+def test_values_without_names_are_put_in_the_order_that_explains_the_output() -> None:
+    parts = [
+        block("i", "Subtract the second number from the first."),
+        block("context", "9"),
+        block("v", "3", "b"),
+        block("o", "6"),
+        block("f", "It should be 5."),
+    ]
+    texts = [backward("\n".join(parts) + "\n" * time, ("b",))[0].text for time in range(8)]
+    assert set(texts) == {"", "It should state: 4"}
+
+
+def test_a_report_of_the_wrong_fact_is_told_the_fact_that_is_missing() -> None:
+    parts = [
+        block("i", "Give the value of the field north. Give the value of the field south. Add the numbers."),
+        block("v", "north: 3", "a"),
+        block("v", "north: 3", "b"),
+        block("o", "unknown"),
+        block("f", "The expected output is: 10"),
+    ]
+    verdicts = backward("\n".join(parts), ("a", "b"))
+    assert sorted(advice.text for advice in verdicts) == ["", "It should state: south: 7"]
 
 
 def test_without_a_known_instruction_one_asked_slot_is_told_to_differ() -> None:

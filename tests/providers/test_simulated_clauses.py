@@ -26,6 +26,7 @@ HELD_OUT = {
     "add": ("Compute the sum of all values.", "Add up both inputs."),
     "multiply": ("Compute the product of the inputs.", "Multiply the two together."),
     "subtract": ("Compute the difference between the numbers.", "Take the first minus the second."),
+    "combine": ("Apply to the values {} and nothing else.", "What the values make together is told by {}."),
     "max": ("Name the highest of the values.", "Of the numbers, state the greatest."),
     "min": ("Name the lowest of the values.", "Of the numbers, state the least."),
     "greater": (
@@ -62,7 +63,10 @@ PROSE = (
 
 
 def _kind_and_argument(kind: str) -> tuple[Clause, str]:
-    argument = {"extract": "colour", "report": "colour", "first": "three", "always": "no"}.get(kind, "")
+    rules = "00:1 01:0 10:0 11:1"
+    argument = {"extract": "colour", "report": "colour", "first": "three", "always": "no", "combine": rules}.get(
+        kind, ""
+    )
     return Clause(kind, "3" if kind == "first" else argument), argument
 
 
@@ -130,6 +134,8 @@ NUMBERS = "a: 7\nb: 12"
         ("Multiply the numbers.", NUMBERS, "84"),
         ("Multiply the numbers. Keep only the last digit.", NUMBERS, "4"),
         ("Subtract the second number from the first.", NUMBERS, "-5"),
+        ("Combine the values by the rules 00:1 01:5 10:7 11:3.", "a: 1\nb: 0", "7"),
+        ("Combine the values by the rules 00:1 01:5 10:7 11:3.", "a: 1\nb: 4", "unknown"),
         ("Give the largest number.", NUMBERS, "12"),
         ("Give the smallest number.", NUMBERS, "7"),
         ("Answer yes if the first number is greater than the second, otherwise no.", NUMBERS, "no"),
