@@ -24,6 +24,7 @@ from semprop.engine.gates import NoGate, StrictGate
 from semprop.engine.gradients import Evidence, Gradient, Message, Provenance, Stance, change, keep, lost
 from semprop.engine.graph import Graph
 from semprop.engine.graph_json import Differentiable, from_json, mermaid, to_json
+from semprop.engine.judging import JudgeLabel
 from semprop.engine.losses import (
     Answer,
     CaseFolded,
@@ -46,9 +47,10 @@ from semprop.engine.plans import Ask, Evaluate, Fork, Plan, Probe
 from semprop.engine.shapes import chain, fan, layered
 from semprop.engine.statistics import Comparison, compare
 from semprop.engine.tape import Record, Tape
+from semprop.engine.training.claim import HeldOutReport
 from semprop.engine.training.events import Event, Observer
 from semprop.engine.training.program import NoAnswer, Program
-from semprop.engine.training.report import HeldOutReport, Result, Status
+from semprop.engine.training.report import Result, Status
 from semprop.engine.training.runs import Run, load
 from semprop.engine.training.specification import Specification
 from semprop.engine.training.step import Step
@@ -84,6 +86,7 @@ __all__ = [
     "GraphError",
     "HeldOutReport",
     "Judge",
+    "JudgeLabel",
     "Kind",
     "LabelProbability",
     "Local",

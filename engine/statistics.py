@@ -117,7 +117,7 @@ def compare(before: Sequence[float], after: Sequence[float], seed: int, delta: f
         wins=wins,
         losses=losses,
         delta=delta,
-        word=_word(n, p, interval, delta),
+        word=word_of(n, p, interval, delta),
     )
 
 
@@ -134,7 +134,9 @@ def _checked(before: Sequence[float], after: Sequence[float]) -> tuple[Scores, S
     return old, new
 
 
-def _word(n: int, p: float, interval: Interval, delta: float) -> Word:
+def word_of(n: int, p: float, interval: Interval, delta: float) -> Word:
+    """What may be said of n items: fewer than 30 say too little; else a reliable gain iff p ≤ .05 and the interval lies
+    above 0; else no gain of δ or more iff it lies below δ."""
     if n < FEWEST_ITEMS:
         return Word.TOO_FEW
     if p <= SIGNIFICANCE and interval.low > 0:
@@ -208,7 +210,7 @@ def sign_flip(differences: Sequence[float] | Scores, seed: int, draws: int = PER
     if count <= ENUMERATED:
         signs = 1 - 2 * ((np.arange(2**count)[:, None] >> np.arange(count)) & 1)
         return float(np.mean(np.abs(signs @ differing) >= bar))
-    generator = np.random.default_rng((_unsigned(seed), 1))
+    generator = np.random.default_rng((seeded(seed), 1))
     rows = max(1, _BLOCK // count)
     hits = 0
     for start in range(0, draws, rows):
@@ -231,7 +233,7 @@ def bootstrap_interval(
     if np.ptp(sample) < 1e-12:
         unseen = 1 - (1 - confidence) ** (1 / n)
         return Interval(max(-1.0, mean - unseen), min(1.0, mean + unseen))
-    generator = np.random.default_rng((_unsigned(seed), 2))
+    generator = np.random.default_rng((seeded(seed), 2))
     rows = max(1, _BLOCK // n)
     means = np.concatenate(
         [
@@ -252,7 +254,7 @@ def bootstrap_interval(
     return Interval(quantile((1 - confidence) / 2), quantile((1 + confidence) / 2))
 
 
-def _unsigned(seed: int) -> int:
+def seeded(seed: int) -> int:
     """Generators take whole numbers from 0; different seeds stay different."""
     return 2 * seed if seed >= 0 else -2 * seed - 1
 

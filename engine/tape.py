@@ -15,7 +15,7 @@ from semprop.engine.graph import active_variables
 from semprop.engine.nodes import Node, Purpose
 from semprop.engine.outcomes import Failure
 from semprop.engine.parameters import Demonstrations, Number, rendered
-from semprop.providers.base import TokenLogprob
+from semprop.providers.base import TokenLogprob, Usage
 
 Value = Any
 """What a variable may hold: text, a number, an array, or any object that a function returned."""
@@ -36,7 +36,7 @@ class Record:
     """One node's part of a forward pass.
 
     `value` is what successors see, or the failure; `reply` is a model's whole text, which lenient extraction reads;
-    `logprobs` are those of the reply's tokens, if they were asked for.
+    `logprobs` are those of the reply's tokens, if they were asked for; `usage` is what each of the node's replies took.
     """
 
     node: Node
@@ -44,6 +44,7 @@ class Record:
     value: Value | Failure
     reply: str = ""
     logprobs: tuple[TokenLogprob, ...] = ()
+    usage: tuple[Usage, ...] = ()
 
     @property
     def name(self) -> str:
@@ -76,6 +77,18 @@ class Tape:
         """The output's value; None when it never ran or failed."""
         record = self.record(self.output)
         return None if record is None or isinstance(record.value, Failure) else record.value
+
+    @property
+    def tokens(self) -> int | None:
+        """Tokens read and written for this answer, as the endpoint counted them; None where it did not say."""
+        used = [usage for record in self.records for usage in record.usage]
+        counts = [(usage.input, usage.output) for usage in used]
+        total = 0
+        for read, written in counts:
+            if read is None or written is None:
+                return None
+            total += read + written
+        return total if used else None
 
     def active(self, trainable: Iterable[str]) -> frozenset[str]:
         """The variables that are trainable or have a trainable ancestor on this tape.

@@ -35,6 +35,7 @@ NAMES = [
     "GraphError",
     "HeldOutReport",
     "Judge",
+    "JudgeLabel",
     "Kind",
     "LabelProbability",
     "Local",

@@ -76,6 +76,7 @@ def document_of_run(run: Run) -> dict[str, Any]:
             },
             "steps": list(_steps(run)),
             "held_out": None,
+            "approximate": None,
             "notes": [],
         },
         "telemetry": None,

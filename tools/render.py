@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from semprop.engine.parameters import rendered, value_of
+from semprop.engine.training.claim import AS_SEEN, LABELS_NEEDED
 from semprop.engine.training.report import Status
 from semprop.tools.screen import plain
 
@@ -37,10 +38,15 @@ def result(document: Document) -> Iterator[RenderableType]:
     if document["simulated"]:
         yield simulated()
     word, colour = _WORDS.get(document["status"], (str(document["status"]), "yellow"))
+    if found["held_out"] is not None and found["held_out"]["word"] == AS_SEEN:
+        word = f"{AS_SEEN}, on held-out data"
     yield ""
     yield Text(f"{plain(found['task'])}: {word}", style=f"bold {colour}")
     if found["held_out"] is not None:
         yield from held_out(found["held_out"])
+        yield from openings(document["telemetry"])
+    if found.get("approximate") is not None:
+        yield approximate(found["approximate"])
     yield ""
     yield from notes(found.get("notes", ()))
     yield models(found["models"])
@@ -99,11 +105,95 @@ def held_out(held: Document) -> Iterator[RenderableType]:
             gain = points(pair["after"] - pair["before"])
             table.add_row(name, percent(pair["before"]), percent(pair["after"]), gain)
     yield table
+    if held.get("strata") is not None:
+        yield from strata(held["strata"])
+    if held.get("classes") is not None:
+        yield from classes(held["classes"])
     low, high = held["interval"]
     yield f"{held['word']}: 95 % interval {points(low)} to {points(high)}, {_chance(held['p'])} ({held['test']})"
     yield f"n = {held['n']} examples that neither training nor gate has seen"
     if held["missing"]:
         yield missing(held["missing"])
+    if held.get("tokens") is not None:
+        yield tokens(held["tokens"])
+    if held.get("judge") is not None:
+        yield judge(held["judge"])
+    yield from map(finding, held.get("findings", ()))
+
+
+def finding(found: Document) -> Text:
+    """A trap, by its name."""
+    return Text(plain(f"finding: {found['words']}"), style="bold magenta")
+
+
+def tokens(used: Document) -> str:
+    """What an answer takes, before and after."""
+    before, after = used["before"], used["after"]
+    return f"tokens an answer: {before:,.0f} before, {after:,.0f} after ({after / before:.1f} times)"
+
+
+def judge(found: Document) -> str:
+    """Who gave the scores, and whether somebody checked."""
+    labels = found["labels"]
+    told = f"judged by {found['model']}, frozen as {found['digest']}; "
+    if not labels:
+        return plain(told + "no labels of yours to check it by (give 30 or more)")
+    share = f"agrees with {found['agreed']} of {labels} labels of yours ({percent(found['agreed'] / labels)})"
+    return plain(told + share + ("" if labels >= LABELS_NEEDED else "; 30 or more are needed"))
+
+
+def strata(found: Document) -> Iterator[RenderableType]:
+    """The stratified mean, and every stratum."""
+    table = _table("stratum", "n", "before", "after", "difference", "p (Holm)", "")
+    for row in found["strata"]:
+        sides = (percent(row["before"]), percent(row["after"]), points(row["difference"]))
+        table.add_row(plain(row["name"] or "(none)"), str(row["n"]), *sides, f"{row['holm']:.4f}", row["word"])
+    yield table
+    low, high = found["interval"]
+    yield (
+        f"stratified over {len(found['strata'])}, each with the same weight: {percent(found['before'])} → "
+        f"{percent(found['after'])}, {points(found['difference'])}; {found['word']}: 95 % interval {points(low)} to "
+        f"{points(high)}, {_chance(found['p'])} (bootstrap inside strata, sign flips)"
+    )
+
+
+def classes(found: Document) -> Iterator[RenderableType]:
+    """Accuracy by class, and how often each is said; what always saying one cannot raise."""
+    table = _table("class", "n", "before", "after", "said before", "said after")
+    for row in found["classes"]:
+        sides = (percent(row["before"]), percent(row["after"]))
+        table.add_row(plain(row["name"]), str(row["n"]), *sides, str(row["said"]["before"]), str(row["said"]["after"]))
+    yield table
+    balanced = found["balanced"]
+    low, high = balanced["interval"]
+    yield (
+        f"balanced accuracy: {percent(balanced['before'])} → {percent(balanced['after'])} "
+        f"({balanced['word']}; 95 % interval {points(low)} to {points(high)})"
+    )
+
+
+def openings(telemetry: Document | None) -> Iterator[RenderableType]:
+    """How often the test was opened before, as far as the directory of runs can tell."""
+    found = None if telemetry is None else telemetry.get("test")
+    if found is None:
+        return
+    if not found["reused"]:
+        yield "the test was opened once, as far as this directory of runs can tell"
+        return
+    words = (
+        f"test reused {found['reused']} times: {found['items']} of its {found['n']} examples were opened before by "
+        "runs of this directory, so this is no untouched test any more"
+    )
+    yield Text(words, style="bold yellow")
+
+
+def approximate(found: Document) -> str:
+    """The gain of a run without a test split."""
+    low, high = found["interval"]
+    return (
+        f"approximate: {points(found['difference'])} (95 % interval {points(low)} to {points(high)}) over {found['n']} "
+        f"gate items and {found['contenders']} contenders; {found['method']}"
+    )
 
 
 def _chance(p: float) -> str:
@@ -125,8 +215,9 @@ def step(row: Document) -> Text:
     if row.get("lost"):
         text.append(f", {row['lost']} messages lost")
     gate = row["gate"]
-    if gate is not None and gate["before"] is not None and gate["after"] is not None:
-        text.append(f"; gate {percent(gate['before'])} → {percent(gate['after'])} (n = {gate['n']})")
+    if gate is not None and gate["n"]:
+        # Not the means: those at the stop overstate, and would be read as the gain (statistics reference, 10).
+        text.append(f"; gate n = {gate['n']}")
     text.append("; ")
     if row["gate"] is not None:
         text.append(row["verdict"], style="bold green" if row["verdict"] == "accept" else "bold")

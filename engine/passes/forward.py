@@ -19,7 +19,7 @@ from semprop.engine.replies import ReplyError, parse_answer
 from semprop.engine.scheduler import Start, place_of, walk
 from semprop.engine.seam import FunctionCall, ModelCall, Seam
 from semprop.engine.tape import Record, SlotValue, Tape, Value
-from semprop.providers.base import Completion, Request, Stop
+from semprop.providers.base import Completion, Request, Stop, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +117,16 @@ async def _run_model(
     request = forward_request(node, slots, example, f"{node.name}|{example}", at.sample)
     outcome = await standing.seam.ask_model(at, standing.call(node.role, request))
     value = _value_of(node, outcome)
+    usage: tuple[Usage, ...] = ()
     if _is_unreadable(node, value) and isinstance(outcome, Completion):
         assert isinstance(value, Failure)
+        usage = (outcome.usage,)
         again = repair_request(request, outcome, value.message)
         outcome = await standing.seam.ask_model(replace(at, slot="repair"), standing.call(node.role, again))
         value = _value_of(node, outcome)
     if isinstance(outcome, Failure):
-        return Record(node, slots, outcome, outcome.text)
-    return Record(node, slots, value, outcome.text, outcome.logprobs)
+        return Record(node, slots, outcome, outcome.text, usage=usage)
+    return Record(node, slots, value, outcome.text, outcome.logprobs, (*usage, outcome.usage))
 
 
 def _is_unreadable(node: Model, value: Value | Failure) -> bool:

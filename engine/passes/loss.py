@@ -59,7 +59,7 @@ async def _score(tape: Tape, loss: Loss, at: Position, seam: Seam) -> Score | Fa
             outcome = await seam.ask_function(replace(at, node=loss.name, slot="loss"), call)
             return outcome if isinstance(outcome, Failure) else as_score(outcome.value, loss.name)
         case Judge():
-            return await _judge(tape, loss, replace(at, node=loss.name, slot="loss"), seam)
+            return await graded(loss, example, shown(tape.answer), replace(at, node=loss.name, slot="loss"), seam)
         case _:
             return _read(loss, example, Answer(shown(record.value), record.reply, record.logprobs))
 
@@ -71,11 +71,12 @@ def _read(loss: PureLoss, example: Example, answer: Answer) -> Score:
         return Score(0.0, str(error) or f"{loss.name} could not use the answer")
 
 
-async def _judge(tape: Tape, loss: Judge, at: Position, seam: Seam) -> Score | Failure:
+async def graded(loss: Judge, example: Example, answer: str, at: Position, seam: Seam) -> Score | Failure:
+    """A judge's grade of an answer, or why there is none; a grade that cannot be read is asked for once more."""
     style = seam.style(loss.role)
-    expected = tape.example.expected if loss.reference else None
-    request = judge_request(loss.criteria, tape.example.inputs, expected, shown(tape.answer), style, loss.sampling)
-    request = replace(request, draw=f"{loss.name}|{tape.example.id}", sample=at.sample)
+    expected = example.expected if loss.reference else None
+    request = judge_request(loss.criteria, example.inputs, expected, answer, style, loss.sampling)
+    request = replace(request, draw=f"{loss.name}|{example.id}", sample=at.sample)
     outcome = await seam.ask_model(at, ModelCall(loss.role, request))
     for attempt in (1, 2):
         if isinstance(outcome, Failure):
@@ -89,7 +90,7 @@ async def _judge(tape: Tape, loss: Judge, at: Position, seam: Seam) -> Score | F
             if attempt == 2:
                 return _unjudged(Failure(FailureKind.UNPARSEABLE, str(error), outcome.text))
             again = repair_request(request, outcome, str(error))
-            outcome = await seam.ask_model(replace(at, slot="loss-repair"), ModelCall(loss.role, again))
+            outcome = await seam.ask_model(replace(at, slot=f"{at.slot}-repair"), ModelCall(loss.role, again))
         else:
             return Score(judgement.score, judgement.feedback)
     raise AssertionError("both attempts return")

@@ -14,6 +14,7 @@ from typing import Any
 from semprop.engine.errors import SpecificationError
 from semprop.engine.example import Example, Splits, normalised
 from semprop.engine.graph import Graph, model_nodes
+from semprop.engine.judging import JudgeLabel
 from semprop.engine.losses import Custom, Judge, LabelProbability, Loss, PureLoss
 from semprop.engine.method import Method
 from semprop.engine.nodes import Model, ReplyFormat
@@ -38,6 +39,7 @@ class Specification:
         labels: if given, the held-out report also scores the output with decoding constrained to these texts.
         keep_rejected: show U the proposals that the gate turned down. It leaks gate data, and the report says so.
         in_flight: the most requests of this run at once; a provider's own limits may let fewer through.
+        judge_labels: the user's own grades of answers, against which a judge is checked before its word is taken.
         run: the directory of the run's journal; None keeps it in memory only.
     """
 
@@ -57,6 +59,7 @@ class Specification:
     keep_rejected: bool = False
     task: str = ""
     notes: tuple[str, ...] = ()
+    judge_labels: tuple[JudgeLabel, ...] = ()
     in_flight: int = 128
     run: Path | None = None
 
@@ -75,6 +78,10 @@ class Specification:
         if not isinstance(self.loss, PureLoss | Custom | Judge):
             raise SpecificationError(
                 f"loss is {type(self.loss).__name__}: pass one of the losses, or Custom(name, call) for a function"
+            )
+        if self.judge_labels and not isinstance(self.loss, Judge):
+            raise SpecificationError(
+                f"judge_labels are given, and the loss {self.loss.name!r} is no judge: leave them out"
             )
         self._check_roles()
         _check_fields(self)
@@ -166,6 +173,7 @@ def document_of_specification(spec: Specification) -> dict[str, Any]:
         "seed": spec.seed,
         "labels": list(spec.labels),
         "keep_rejected": spec.keep_rejected,
+        "judge_labels": repr(spec.judge_labels) if spec.judge_labels else "",
         "splits": {name: [example.id for example in getattr(spec.splits, name)] for name in ("train", "gate", "test")},
         "initial": {name: document_of(value) for name, value in spec.initial.items()},
     }

@@ -39,6 +39,7 @@ class Telemetry:
         self.usd = 0.0
         self.priced = self.unpriced = 0
         self.in_flight = 0
+        self.test: dict[str, int] | None = None  # How often the test was opened before; None: unknown, or not opened.
         self._open: Counter[tuple[str, str]] = Counter()
 
     def called(self, position: Position, role: str, outcome: Completion | Failure) -> float | None:
@@ -104,4 +105,5 @@ class Telemetry:
             "seconds": round(seconds, 3),
             "failures": dict(sorted(self.failures.items())),
             "speculative": self.speculative,
+            "test": self.test,
         }

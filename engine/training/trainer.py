@@ -34,7 +34,9 @@ from semprop.engine.parameters import Parameters, document_of, rendered
 from semprop.engine.passes.forward import wiring
 from semprop.engine.passes.loss import loss_of
 from semprop.engine.scheduler import Start, in_order, together
+from semprop.engine.training.approximate import approximate
 from semprop.engine.training.asker import Asker
+from semprop.engine.training.claim import HeldOutReport, Row, Searched, held_out, held_out_document
 from semprop.engine.training.documents import (
     gradients_document,
     proposals_document,
@@ -45,8 +47,11 @@ from semprop.engine.training.documents import (
 from semprop.engine.training.driver import Stage
 from semprop.engine.training.events import Announcer, HeldOut, ItemDone, Observer, PassStarted, StepDone
 from semprop.engine.training.journal import Journal
+from semprop.engine.training.judges import judge_report
 from semprop.engine.training.ledger import Ledger, MemoryLedger
-from semprop.engine.training.report import HeldOutReport, Result, Row, Status, held_out, held_out_document, status_of
+from semprop.engine.training.openings import opened
+from semprop.engine.training.report import Result, Status, status_of
+from semprop.engine.training.runs import Run
 from semprop.engine.training.specification import Specification, document_of_specification
 from semprop.engine.training.step import Step, StepInput, run_step
 from semprop.engine.training.telemetry import Price, Telemetry, unpriced
@@ -262,19 +267,38 @@ class Trainer:
             report,
             self.telemetry.document(self._clock.now() - self._began),
             self.spec.run,
+            None if self.spec.splits.test else approximate(self.steps, self.spec.splits.gate, self.spec.seed),
         )
 
     async def _held_out(self) -> HeldOutReport | None:
         spec = self.spec
         if not spec.splits.test:
             return None
+        await self._open_test()
         rows = await self._measure(self._stage, "test")
         constrained: list[Row] = []
         output = spec.graph.node(spec.graph.output)
         if spec.labels and isinstance(output, Model) and spec.provider(output.role).capabilities.choices:
             limited = constrained_to(spec.graph, spec.labels)
             constrained = await self._measure(replace(self._stage, wired=wiring(limited)), "constrained")
-        return held_out(rows, constrained, spec.seed)
+        tried = sum(len(step.proposals.candidates) for step in self.steps)
+        searched = Searched(self.parameters != spec.initial, tried)
+        judge = await judge_report(spec, self._stage, len(self.steps))
+        return held_out(rows, constrained, spec.seed, spec.labels, searched, judge)
+
+    async def _open_test(self) -> None:
+        """Put on record that the test is opened, before anything of it is measured, and learn how often it was."""
+        spec, ledger = self.spec, self._opened()
+        if spec.run is None:
+            return
+        known = Run(spec.run).meta("test") if self._resume else None
+        if known is None:
+            reuse = await anyio.to_thread.run_sync(opened, spec.run.parent, spec.run.name, spec.splits.test)
+            known = reuse.document()
+            if isinstance(ledger, Journal):
+                ledger.describe("test", known)
+            await ledger.flush()
+        self.telemetry.test = known
 
     async def _measure(self, stage: Stage, phase: str) -> list[Row]:
         """Initial and final parameters on every test item; what a provider failed on is asked once more at the end."""

@@ -83,7 +83,17 @@ def check_result(document: Any) -> None:
     """A run's document with a result in it."""
     check_frame(document)
     result = document["result"]
-    assert list(result) == ["task", "method", "seed", "models", "parameters", "steps", "held_out", "notes"]
+    assert list(result) == [
+        "task",
+        "method",
+        "seed",
+        "models",
+        "parameters",
+        "steps",
+        "held_out",
+        "approximate",
+        "notes",
+    ]
     assert list(result["models"]) == ["forward", "backward", "update", "judge"]
     for sides in result["parameters"].values():
         assert list(sides) == ["before", "after"]

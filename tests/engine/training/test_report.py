@@ -5,7 +5,8 @@ import worlds
 from semprop.engine import Failure, FailureKind, Score, Status
 from semprop.engine.method import Scored
 from semprop.engine.tape import Tape
-from semprop.engine.training.report import Result, held_out, held_out_document, status_of
+from semprop.engine.training.claim import held_out, held_out_document
+from semprop.engine.training.report import Result, status_of
 
 MISSING = Failure(FailureKind.OVERLOADED, "busy")
 
