@@ -16,7 +16,7 @@ from semprop.engine import __version__
 from semprop.engine.backward_prompts import Neighbours, Question
 from semprop.engine.methods.catalogue import GATES, METHODS
 from semprop.engine.methods.semantic import Calls, InstructionMessage
-from semprop.tools import bench, listing, logs, optimizing, recorded
+from semprop.tools import bench, listing, logs, optimizing, recorded, resuming
 from semprop.tools.endpoint.command import endpoint
 from semprop.tools.exits import Ended
 from semprop.tools.preparing import RUNS, Order, Surrounding, order_of
@@ -146,6 +146,24 @@ def optimize(
 ) -> Work:
     """Optimize a task's prompts and measure the gain on held-out data."""
     return partial(optimizing.optimize, order_of(locals()))
+
+
+@app.command()
+def resume(
+    run: RunDirectory,
+    forward: Forward = None,
+    backward: Role = None,
+    update: Role = None,
+    judge: Role = None,
+    providers: Providers = None,
+    data: Data = None,
+    in_flight: InFlight = None,
+    json: Json = False,
+) -> Work:
+    """Go on with a run that was stopped or killed, repeating no completed call; a finished one is shown."""
+    roles = _named(forward=forward, backward=backward, update=update, judge=judge)
+    changes = {"roles": roles, "providers": providers, "data": data, "in_flight": in_flight}
+    return partial(resuming.resume, run, changes)
 
 
 @app.command()

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import anyio
 
@@ -24,13 +24,14 @@ from semprop.engine.errors import StorageError
 from semprop.engine.training.ledger import is_usable
 from semprop.engine.training.report import Result, Status
 from semprop.engine.training.runs import Run
+from semprop.engine.training.sittings import check
 from semprop.engine.training.specification import DEFAULT_ROLES
 from semprop.engine.training.trainer import Trainer
 from semprop.tools import render
 from semprop.tools.collecting import collecting_less
 from semprop.tools.exits import Ended, ExitCode, Problem, document_of, interrupted, problem_of
 from semprop.tools.interruption import listening
-from semprop.tools.preparing import Order, Prepared, Surrounding, prepare, run_directory
+from semprop.tools.preparing import Order, Prepared, Surrounding, holds_run, prepare, run_directory, run_in
 from semprop.tools.progress import Bar, Lines, Progress, Silent, tally_of, why_of
 from semprop.tools.screen import Screen
 
@@ -47,15 +48,45 @@ def run_loop(work: Callable[[], Awaitable[T]]) -> T:
 
 
 def optimize(order: Order, around: Surrounding, screen: Screen) -> Ended:
-    """Run a task to its end, a signal or an error."""
+    """Run a task to its end, a signal or an error; go on with the run if its directory holds one."""
+    if order.run is not None and holds_run(order.run):
+        return resume(order, around, screen)
     prepared = prepare(order, around, screen.say)
-    spec = prepared.specification
-    run = order.run or run_directory(spec.task, around)
-    prepared = replace(prepared, specification=replace(spec, run=run))
+    run = order.run or run_directory(prepared.specification.task, around)
+    return _carried_out(_in_directory(prepared, run), screen)
+
+
+def resume(order: Order, around: Surrounding, screen: Screen) -> Ended:
+    """Go on with the run in `order.run`, if that is what is ordered; of a finished one, show the result.
+
+    Raises:
+        SpecificationError: the journal holds another run; the message names every field.
+    """
+    assert order.run is not None, "there is something to resume"
+    run = run_in(order.run)
+    begun = None if order.start is not None else run.initial
+    prepared = _in_directory(prepare(order, around, screen.say, begun), order.run)
+    if not run.is_finished:
+        screen.say(f"resuming a run that is {run.status}: what is recorded is not asked again")
+        return _carried_out(prepared, screen, again=True)
+    check(run, prepared.specification)
+    screen.say(f"this run is finished: nothing is asked; this is its result ({run.path})")
+    document: dict[str, Any] = run.meta("result")
+    screen.show(*render.result(document))
+    return Ended(document)
+
+
+def _in_directory(prepared: Prepared, run: Path) -> Prepared:
+    return replace(prepared, specification=replace(prepared.specification, run=run))
+
+
+def _carried_out(prepared: Prepared, screen: Screen, again: bool = False) -> Ended:
+    run = prepared.specification.run
+    assert run is not None, "a run of the command has a directory"
     announce(prepared, screen)
     made = [parent for parent in run.absolute().parents if not parent.exists()]
     try:
-        result, problem = run_loop(partial(_optimize, prepared, screen))
+        result, problem = run_loop(partial(_optimize, prepared, screen, again))
     except BaseException:
         _drop_empty(made)
         raise
@@ -68,10 +99,10 @@ def optimize(order: Order, around: Surrounding, screen: Screen) -> Ended:
     return Ended(document, problem)
 
 
-async def _optimize(prepared: Prepared, screen: Screen) -> tuple[Result, Problem | None]:
+async def _optimize(prepared: Prepared, screen: Screen, again: bool) -> tuple[Result, Problem | None]:
     spec, run = prepared.specification, prepared.specification.run
     progress = _progress(prepared, screen, steps=spec.steps, sides=2)
-    trainer = Trainer(spec, observers=[progress], price=prepared.price)
+    trainer = Trainer(spec, observers=[progress], price=prepared.price, resume=again)
     opened = False
     try:
         async with listening(partial(_stopping, screen), _leave) as interruption, trainer:
@@ -86,7 +117,7 @@ async def _optimize(prepared: Prepared, screen: Screen) -> tuple[Result, Problem
         # Any error ends the run; what was recorded before it is the caller's, and the error becomes the exit code.
         if not opened:
             raise
-        if not isinstance(error, StorageError) and not _recorded(run):
+        if not again and not isinstance(error, StorageError) and not _recorded(run):
             _remove(run)
             raise
         problem = problem_of(error)
@@ -104,7 +135,7 @@ def _unmeasured(result: Result) -> Problem | None:
 def _kept(run: Path | None) -> str:
     return (
         f"What was recorded is in {run}, with the best accepted parameters so far: semprop show {run}; "
-        f"semprop export {run} DIR"
+        f"semprop export {run} DIR; semprop resume {run} goes on with it"
     )
 
 

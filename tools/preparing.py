@@ -7,15 +7,17 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import orjson
 
 from semprop.bench.data import data_source
 from semprop.bench.task import Sizes, Task
+from semprop.bench.tasks import PYTHON
 from semprop.bench.tasks import resolve as resolve_task
 from semprop.engine.errors import SpecificationError, UsageError
 from semprop.engine.graph import Graph
@@ -71,6 +73,46 @@ class Order:
     gate_size: int | None = None
     test: int | None = None
 
+    def recipe(self) -> dict[str, Any]:
+        """What makes this order again, wherever the command is started then: JSON data, with whole paths. Where the
+        parameters start is not in it: a journal holds their values."""
+        left_out = ("run", "start", "options")
+        kept = {each.name: _absolute(getattr(self, each.name)) for each in fields(self) if each.name not in left_out}
+        options = {each.name: getattr(self.options, each.name) for each in fields(Options)}
+        return {**kept, "task": _absolute_task(self.task), "roles": dict(self.roles), "options": options}
+
+    @classmethod
+    def of(cls, recipe: Mapping[str, Any]) -> Order:
+        """The inverse of `recipe`."""
+        options = Options(**_typed(Options, recipe.get("options", {})))
+        return cls(**{**_typed(cls, recipe), "options": options})
+
+
+def _typed(kind: type, document: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON data as the fields of a dataclass have it: paths and words of a list are more than text."""
+    hints = get_type_hints(kind)
+    read: dict[str, Any] = {}
+    for each in fields(kind):
+        value = document.get(each.name, MISSING)
+        if value is MISSING:
+            continue
+        special = [part for part in get_args(hints[each.name]) if isinstance(part, type)]
+        made = next((part for part in special if issubclass(part, Path | StrEnum)), None)
+        read[each.name] = value if made is None or value is None else made(value)
+    return read
+
+
+def _absolute(value: Any) -> Any:
+    return str(value.absolute()) if isinstance(value, Path) else value
+
+
+def _absolute_task(name: str) -> str:
+    """A task's name, with the whole path if it stands in a file."""
+    if match := PYTHON.fullmatch(name):
+        attribute = match["attribute"]
+        return f"{Path(match['path']).absolute()}{'' if attribute is None else f':{attribute}'}"
+    return str(Path(name).absolute()) if name.endswith(".toml") else name
+
 
 def order_of(flags: Mapping[str, Any]) -> Order:
     """The order that the flags of a command make: a flag is a role's provider, an option of the method, or the field
@@ -103,8 +145,13 @@ class Prepared:
     price: Price
 
 
-def prepare(order: Order, around: Surrounding, say: Callable[[str], None]) -> Prepared:
-    """The specification of a run that has no directory yet; `say` is told what is fetched.
+def prepare(
+    order: Order, around: Surrounding, say: Callable[[str], None], initial: Parameters | None = None
+) -> Prepared:
+    """The specification of a run; `say` is told what is fetched.
+
+    Args:
+        initial: the parameter values of a run that is resumed, in place of `order.start`.
 
     Raises:
         UsageError: task, file, size, name or data are at fault; the message says which and the mend.
@@ -112,10 +159,10 @@ def prepare(order: Order, around: Surrounding, say: Callable[[str], None]) -> Pr
         StorageError: fetched data cannot be kept.
     """
     task = resolve_task(order.task)
-    name, start = order.method or task.defaults.method, None
+    name, start = order.method or task.defaults.method, initial
     gate = gate_named(order.gate or default_gate(name))
     method = method_named(name, Choices(gate, pools=task.clauses, options=order.options))
-    if order.start is not None:
+    if start is None and order.start is not None:
         start = parameters_in(order.start, task.graph)
     roles = roles_of(order.roles, task.defaults.providers)
     providers = _connected(order, roles, around.providers)
@@ -138,6 +185,7 @@ def prepare(order: Order, around: Surrounding, say: Callable[[str], None]) -> Pr
         task=task.name,
         in_flight=_given(order.in_flight, defaults.in_flight),
         run=order.run,
+        recipe=order.recipe(),
     )
     notes = [task.note]
     if specification.is_simulated and task.simulated_note != task.note:
@@ -219,6 +267,11 @@ def parameters_in(path: Path, graph: Graph) -> Parameters:
         raise SpecificationError(f"{path}: {error}") from error
 
 
+def holds_run(path: Path) -> bool:
+    """Whether a directory holds a run, or the replies of a proxy."""
+    return (path / FILE_NAME).is_file()
+
+
 def run_in(path: Path) -> Run:
     """The recorded run in a directory.
 
@@ -226,7 +279,7 @@ def run_in(path: Path) -> Run:
         UsageError: there is none.
         StorageError: it cannot be read.
     """
-    if not (path / FILE_NAME).is_file():
+    if not holds_run(path):
         raise UsageError(f"{path} holds no run: name a directory that semprop optimize wrote (semprop runs lists them)")
     return Run(path)
 

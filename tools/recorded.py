@@ -21,6 +21,8 @@ from semprop.engine.parameters import Parameters, document_of
 from semprop.engine.training.journal import FILE_NAME
 from semprop.engine.training.report import RESULT_SCHEMA
 from semprop.engine.training.runs import Run
+from semprop.engine.training.sittings import seconds_of
+from semprop.engine.training.telemetry import Telemetry
 from semprop.tools import reasons, render
 from semprop.tools.exits import Ended
 from semprop.tools.preparing import run_in
@@ -62,7 +64,7 @@ def document_of_run(run: Run) -> dict[str, Any]:
     before, after = run.initial, run.parameters
     return {
         "schema": RESULT_SCHEMA,
-        "status": run.meta("status"),
+        "status": run.status,
         "error": None,
         "run": str(run.path),
         "simulated": any(identity.startswith("simulated:") for identity in spec["models"].values()),
@@ -79,8 +81,16 @@ def document_of_run(run: Run) -> dict[str, Any]:
             "approximate": None,
             "notes": [],
         },
-        "telemetry": None,
+        "telemetry": _used(run),
     }
+
+
+def _used(run: Run) -> dict[str, Any]:
+    """What a run has used so far. Its prices are not on record."""
+    telemetry = Telemetry()
+    for call in run.calls():
+        telemetry.earlier(call.position, call.role, call.outcome, call.unanswered)
+    return telemetry.document(seconds_of(run))
 
 
 def _steps(run: Run) -> Iterator[dict[str, Any]]:

@@ -29,6 +29,8 @@ _WORDS = {
     Status.INTERRUPTED: ("interrupted; not measured on held-out data", "yellow"),
     Status.BUDGET: ("the budget is spent", "yellow"),
     Status.FAILED: ("failed", "red"),
+    "killed": ("killed before its end; semprop resume goes on with it", "yellow"),
+    "running": ("running", "green"),
 }
 
 

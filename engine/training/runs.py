@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from semprop.engine.errors import StorageError
 from semprop.engine.graph_json import Functions, from_json
-from semprop.engine.outcomes import Outcome, outcome_of
+from semprop.engine.outcomes import Outcome, Position, outcome_of
 from semprop.engine.parameters import Parameters, value_of
 from semprop.engine.training.bodies import unpacked
 from semprop.engine.training.journal import FILE_NAME, check_version
+from semprop.engine.training.lock import is_running
 from semprop.engine.training.program import Program
 
 
@@ -36,6 +39,18 @@ class Exchange:
     role: str
     request: dict[str, Any]
     outcome: Outcome | None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What was sent to a provider at one position, in all sittings: the outcome that came of it, if one did, and how
+    many intents have none, which may have been charged all the same. `request` is what was asked."""
+
+    position: Position
+    role: str
+    outcome: Outcome | None
+    unanswered: int
+    request: dict[str, Any]
 
 
 class Run:
@@ -77,6 +92,35 @@ class Run:
         for position, role, request, body, *_ in rows:
             outcome = None if body is None else outcome_of(unpacked(body))
             yield Exchange(position, role, unpacked(request), outcome)
+
+    def calls(self) -> Iterator[Call]:
+        """Every request that was sent, or was about to be, in the order of the first intents."""
+        query = (
+            "SELECT i.position, i.role, i.request, count(*), (SELECT o.body FROM outcomes o "
+            "WHERE o.position = i.position ORDER BY o.id LIMIT 1) FROM intents i GROUP BY i.position ORDER BY min(i.id)"
+        )
+        for position, role, request, intents, body in self._rows(query, ()):
+            outcome = None if body is None else outcome_of(unpacked(body))
+            unanswered = intents - (outcome is not None)
+            yield Call(Position(*orjson.loads(position)), role, outcome, unanswered, unpacked(request))
+
+    def last_written(self, since: float, until: float | None = None) -> float:
+        """When the last row of a request was written in a stretch of time (seconds since 1970); `since` if none was."""
+        upto = float("inf") if until is None else until
+        query = "SELECT max(at) FROM {} WHERE at BETWEEN ? AND ?"
+        found = [self._rows(query.format(table), (since, upto))[0][0] for table in ("intents", "outcomes")]
+        return max((at for at in found if at is not None), default=since)
+
+    @property
+    def status(self) -> str:
+        """How it ended, or `running`; `killed` if it did not end and nobody carries it on."""
+        status = str(self.meta("status"))
+        return "killed" if status == "running" and not is_running(self.path) else status
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether it came to its end, so that there is nothing to resume."""
+        return self.meta("result") is not None
 
     @property
     def initial(self) -> Parameters:

@@ -1,15 +1,20 @@
 """What a run is: one frozen value. A run is a function of it and of the outcomes; nothing else enters.
 
 Two kinds of fields: those that enter decisions or prompts (a change makes another run), and those that only say how
-to run it (`in_flight`, `run`), which may differ between two sittings of the same run.
+to run it (`in_flight`, `run`, `recipe`), which may differ between two sittings of the same run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import orjson
 
 from semprop.engine.errors import SpecificationError
 from semprop.engine.example import Example, Splits, normalised
@@ -41,6 +46,8 @@ class Specification:
         in_flight: the most requests of this run at once; a provider's own limits may let fewer through.
         judge_labels: the user's own grades of answers, against which a judge is checked before its word is taken.
         run: the directory of the run's journal; None keeps it in memory only.
+        recipe: what this value was made from, as JSON data (a command's options), for whoever makes it again to resume
+            the run; kept in the journal, read by nothing else.
     """
 
     graph: Graph
@@ -62,6 +69,7 @@ class Specification:
     judge_labels: tuple[JudgeLabel, ...] = ()
     in_flight: int = 128
     run: Path | None = None
+    recipe: Mapping[str, Any] | None = field(default=None, hash=False)
 
     def __post_init__(self) -> None:
         for name, least in (("steps", 1), ("minibatch", 1), ("candidates", 1), ("lookahead", 0), ("in_flight", 1)):
@@ -157,14 +165,15 @@ def document_of_specification(spec: Specification) -> dict[str, Any]:
         "task": spec.task,
         "method": {
             "name": method.name,
-            "selection": repr(method.selection),
-            "backward": repr(method.backward),
-            "collect": repr(method.collect),
-            "update": repr(method.update),
-            "gate": repr(method.gate),
+            "selection": _shown(method.selection),
+            "backward": _shown(method.backward),
+            "collect": _shown(method.collect),
+            "update": _shown(method.update),
+            "gate": _shown(method.gate),
         },
-        "loss": repr(spec.loss),
+        "loss": _shown(spec.loss),
         "models": {role: spec.provider(role).identity for role in DEFAULT_ROLES},
+        "capabilities": {role: _promised(spec.provider(role)) for role in DEFAULT_ROLES},
         "steps": spec.steps,
         "minibatch": spec.minibatch,
         "examples_per_gradient": spec.examples_per_gradient,
@@ -174,6 +183,32 @@ def document_of_specification(spec: Specification) -> dict[str, Any]:
         "labels": list(spec.labels),
         "keep_rejected": spec.keep_rejected,
         "judge_labels": repr(spec.judge_labels) if spec.judge_labels else "",
-        "splits": {name: [example.id for example in getattr(spec.splits, name)] for name in ("train", "gate", "test")},
+        "splits": {name: [example.id for example in getattr(spec.splits, name)] for name in SPLITS},
+        "data": {name: fingerprint(getattr(spec.splits, name)) for name in SPLITS},
         "initial": {name: document_of(value) for name, value in spec.initial.items()},
     }
+
+
+SPLITS = ("train", "gate", "test")
+
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+
+
+def _shown(part: object) -> str:
+    """A part of a method as text, without the addresses in memory that functions are shown with."""
+    return _ADDRESS.sub("", repr(part))
+
+
+def _promised(provider: Provider) -> dict[str, bool]:
+    """What prompts are rendered for, as JSON data."""
+    promised = provider.capabilities
+    return {item.name: getattr(promised, item.name) for item in dataclasses.fields(promised)}
+
+
+def fingerprint(examples: Iterable[Example]) -> str:
+    """A digest of examples, in their order, with all that they hold. 32 hexadecimal digits."""
+    digest = hashlib.blake2b(digest_size=16)
+    for example in examples:
+        held = (example.id, list(example.inputs.items()), example.expected, example.group)
+        digest.update(orjson.dumps(held))
+    return digest.hexdigest()

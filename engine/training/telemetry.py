@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from semprop.engine.outcomes import Failure, Position
+from semprop.engine.outcomes import Failure, Outcome, Position
 from semprop.providers.base import Completion, Usage
 
 Price = Callable[[str, Usage], float | None]
@@ -71,6 +71,13 @@ class Telemetry:
         self.failures[UNANSWERED] += 1
         self.unpriced += 1
         self._note(position)
+
+    def earlier(self, position: Position, role: str, outcome: Outcome | None, unanswered: int) -> None:
+        """Count what an earlier sitting of the run sent at a position."""
+        if isinstance(outcome, Completion | Failure):
+            self.called(position, role, outcome)
+        for _ in range(unanswered):
+            self.unanswered(position)
 
     def _note(self, position: Position) -> None:
         if position.phase in RUN_AHEAD:

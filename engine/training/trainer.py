@@ -10,23 +10,19 @@ Each `__anext__` opens and closes its own task group: nothing runs between steps
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from importlib.metadata import version
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import anyio
-import structlog
 
 from semprop.engine.copying import CopyGuard
 from semprop.engine.errors import RunError, StorageError
 from semprop.engine.example import Example, shuffled
 from semprop.engine.gates import Decision
 from semprop.engine.graph import Graph
-from semprop.engine.graph_json import to_json
 from semprop.engine.method import Scored
 from semprop.engine.nodes import Model
 from semprop.engine.outcomes import Failure, Position
@@ -48,16 +44,15 @@ from semprop.engine.training.driver import Stage
 from semprop.engine.training.events import Announcer, HeldOut, ItemDone, Observer, PassStarted, StepDone
 from semprop.engine.training.journal import Journal
 from semprop.engine.training.judges import judge_report
-from semprop.engine.training.ledger import Ledger, MemoryLedger
+from semprop.engine.training.ledger import Ledger
 from semprop.engine.training.openings import opened
 from semprop.engine.training.report import Result, Status, status_of
 from semprop.engine.training.runs import Run
-from semprop.engine.training.specification import Specification, document_of_specification
+from semprop.engine.training.sittings import begin
+from semprop.engine.training.specification import Specification
 from semprop.engine.training.step import Step, StepInput, run_step
 from semprop.engine.training.telemetry import Price, Telemetry, unpriced
 from semprop.providers.clock import Clock, SystemClock
-
-log = structlog.get_logger("semprop")
 
 
 class Trainer:
@@ -70,7 +65,8 @@ class Trainer:
         resume: go on from the journal in `spec.run`, repeating no recorded call.
 
     Raises (on entering):
-        UsageError: the run directory exists, and `resume` was not asked for.
+        UsageError: the run directory exists, and `resume` was not asked for; or it holds another run, or another
+            process writes it.
         StorageError: it cannot be written, or holds no journal of this version.
     """
 
@@ -104,22 +100,14 @@ class Trainer:
         try:
             for provider in dict.fromkeys(self.spec.providers.values()):
                 await self._stack.enter_async_context(provider)
-            self._ledger = await self._open_ledger()
+            self._sitting = await begin(self.spec, self.telemetry, self._resume)
         except BaseException:
             await self._stack.aclose()
             raise
+        self._ledger = self._sitting.ledger
         self._asker = Asker(self.spec, self._ledger, self.telemetry, self._announce)
         self._stage = Stage(wiring(self.spec.graph), self.spec.loss, self._asker, 2 * self.spec.in_flight)
         return self
-
-    async def _open_ledger(self) -> Ledger:
-        spec = self.spec
-        if spec.run is None:
-            log.info("this run is kept in memory only: give it a directory (run=…) to show or export it")
-            return MemoryLedger()
-        if self._resume:
-            return await Journal.reopen(spec.run)
-        return await Journal.create(spec.run, _meta(spec))
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -132,8 +120,10 @@ class Trainer:
                         # Cancellation and Ctrl-C are no faults of the run.
                         failed = kind is not None and issubclass(kind, Exception)
                         ledger.describe("status", str(Status.FAILED if failed else Status.INTERRUPTED))
+                    if not isinstance(error, StorageError):
+                        self._sitting.end(self._clock.now() - self._began)
                 finally:
-                    await ledger.close()
+                    await self._sitting.close()
         finally:
             await self._stack.aclose()
 
@@ -183,6 +173,11 @@ class Trainer:
             self._tried.setdefault(step.before.hash, {}).update((entry.id, None) for entry in step.proposals.candidates)
         if self.spec.keep_rejected:
             self._remember(step)
+
+    @property
+    def seconds(self) -> float:
+        """What the run has taken, in all its sittings."""
+        return self._sitting.seconds + self._clock.now() - self._began
 
     def _opened(self) -> Ledger:
         if self._ledger is None:
@@ -265,7 +260,7 @@ class Trainer:
             self.parameters,
             tuple(self.steps),
             report,
-            self.telemetry.document(self._clock.now() - self._began),
+            self.telemetry.document(self.seconds),
             self.spec.run,
             None if self.spec.splits.test else approximate(self.steps, self.spec.splits.gate, self.spec.seed),
         )
@@ -335,20 +330,6 @@ def constrained_to(graph: Graph, labels: Sequence[str]) -> Graph:
         for node in graph.nodes
     ]
     return Graph(inputs=graph.inputs, parameters=graph.parameters, nodes=nodes, output=graph.output)
-
-
-def _meta(spec: Specification) -> dict[str, Any]:
-    """What the journal says of the run as a whole."""
-    return {
-        "specification": document_of_specification(spec),
-        "graph": to_json(spec.graph),
-        "environment": {
-            "semprop": version("semprop"),
-            "python": platform.python_version(),
-            "platform": platform.platform(),
-        },
-        "status": "running",
-    }
 
 
 async def optimize(

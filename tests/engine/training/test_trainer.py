@@ -23,6 +23,7 @@ from semprop.engine import (
     Proposals,
     ReplayError,
     RunError,
+    SpecificationError,
     Splits,
     Status,
     StorageError,
@@ -261,13 +262,36 @@ async def test_resuming_what_is_no_run_is_refused(tmp_path):
         await optimize(spec(run=tmp_path), resume=True)
 
 
-async def test_resuming_with_another_prompt_is_refused_by_position(tmp_path):
+async def test_resuming_with_another_prompt_is_refused_and_the_fields_are_named(tmp_path):
     await optimize(spec(run=tmp_path / "run", steps=1))
-    parameters = [Parameter("w1", "Other."), Parameter("w2", "Other."), Parameter("s", "Other.")]
+    parameters = [Parameter("w1", "Work out a step."), Parameter("w2", "Other."), Parameter("s", "Solve the problem.")]
     plain = worlds.graph()
     changed = Graph(inputs=plain.inputs, parameters=parameters, nodes=plain.nodes, output=plain.output)
+    with pytest.raises(SpecificationError) as refused:
+        await optimize(spec(run=tmp_path / "run", steps=2, graph=changed), resume=True)
+    told = str(refused.value)
+    assert "steps: 1 in the journal, now 2" in told
+    assert 'initial.w2: "Work out a step." in the journal, now "Other."' in told
+    assert "initial.w1" not in told
+    assert "--fork" in told
+
+
+async def test_what_no_specification_shows_is_refused_by_position(tmp_path):
+    def with_tool(word):
+        graph = Graph(
+            inputs=("question",),
+            parameters=[Parameter("s", "Solve.")],
+            nodes=[
+                Function("tool", lambda question: f"{word}: {question}", ("question",), pure=True),
+                Model("answer", "s", ("tool",)),
+            ],
+            output="answer",
+        )
+        return spec(run=tmp_path / "run", steps=1, graph=graph)
+
+    await optimize(with_tool("one"))
     with pytest.raises(ReplayError, match="the journal holds another request at Position"):
-        await optimize(spec(run=tmp_path / "run", steps=1, graph=changed), resume=True)
+        await optimize(with_tool("other"), resume=True)
 
 
 async def test_a_run_in_memory_says_so_in_the_log(tmp_path):

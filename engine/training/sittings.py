@@ -1,0 +1,159 @@
+"""The beginning and the end of a sitting: one stretch in which a process carries a run on.
+
+A run may take several sittings. Each is noted in the journal when it begins and when it ends in order; what one that
+was killed had used is read off its rows, so the telemetry of a run is that of all its sittings.
+"""
+
+from __future__ import annotations
+
+import platform
+import time
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import orjson
+import structlog
+
+from semprop.engine.errors import UsageError
+from semprop.engine.graph_json import to_json
+from semprop.engine.training.journal import Journal
+from semprop.engine.training.ledger import Ledger, MemoryLedger
+from semprop.engine.training.lock import Lock, hold
+from semprop.engine.training.resuming import check_same
+from semprop.engine.training.runs import Run
+from semprop.engine.training.specification import Specification, document_of_specification
+from semprop.engine.training.telemetry import Telemetry
+
+log = structlog.get_logger("semprop")
+
+SITTING, SITTING_END = "sitting", "sitting_end"
+
+
+@dataclass(frozen=True, slots=True)
+class Sitting:
+    """A sitting that has begun.
+
+    Attributes:
+        ledger: what it writes to.
+        lock: what keeps others from writing; None if nothing is on disk.
+        number: from 0.
+        seconds: what all sittings before took.
+    """
+
+    ledger: Ledger
+    lock: Lock | None = None
+    number: int = 0
+    seconds: float = 0.0
+
+    def end(self, seconds: float) -> None:
+        """Note how long it took, if it is on disk."""
+        if self.lock is not None:
+            self.ledger.decide(self.number, SITTING_END, "", {"seconds": round(seconds, 3)})
+
+    async def close(self) -> None:
+        """Write what is queued, and let go of the run."""
+        try:
+            await self.ledger.close()
+        finally:
+            if self.lock is not None:
+                self.lock.close()
+
+
+async def begin(spec: Specification, telemetry: Telemetry, resume: bool) -> Sitting:
+    """Begin a sitting: the first of a new run, or the next of one that is resumed.
+
+    Args:
+        telemetry: is told what earlier sittings called.
+
+    Raises:
+        UsageError: the run directory exists, and `resume` was not asked for; another process writes it; or it holds
+            another run than this one.
+        StorageError: it cannot be written, or holds no journal of this version.
+    """
+    if spec.run is None:
+        log.info("this run is kept in memory only: give it a directory (run=…) to show or export it")
+        return Sitting(MemoryLedger())
+    if resume:
+        return await _again(spec, telemetry)
+    ledger = await Journal.create(spec.run, meta_of(spec))
+    try:
+        lock = hold(spec.run)
+    except BaseException:
+        await ledger.close()
+        raise
+    _note(ledger, 0)
+    return Sitting(ledger, lock)
+
+
+async def _again(spec: Specification, telemetry: Telemetry) -> Sitting:
+    assert spec.run is not None, "there is something to resume"
+    run = Run(spec.run)
+    lock = hold(spec.run)
+    try:
+        check(run, spec)
+        ledger = await Journal.reopen(spec.run)
+    except BaseException:
+        lock.close()
+        raise
+    for call in run.calls():
+        telemetry.earlier(call.position, call.role, call.outcome, call.unanswered)
+    number = len(run.decisions(SITTING))
+    seconds = seconds_of(run)
+    _note(ledger, number)
+    ledger.describe("status", "running")
+    return Sitting(ledger, lock, number, seconds)
+
+
+def check(run: Run, spec: Specification) -> None:
+    """Make sure that a specification is the one of a recorded run.
+
+    Raises:
+        UsageError: it is not; the message names every field.
+    """
+    recorded, environment = run.meta("specification"), run.meta("environment") or {}
+    if recorded is None:
+        raise UsageError(f"{run.path} holds the replies of a proxy, not a run: name a run's directory")
+    check_same(
+        {**recorded, "graph": _by_name(run.meta("graph"))},
+        {**document_of_specification(spec), "graph": _by_name(to_json(spec.graph))},
+        environment.get("semprop", "of an unknown version"),
+    )
+
+
+def _by_name(graph: str) -> dict[str, Any]:
+    """A graph's document with names for its parts, so that a difference can be named."""
+    document: dict[str, Any] = orjson.loads(graph)
+    named = {part: {entry["name"]: entry for entry in document[part]} for part in ("parameters", "nodes")}
+    return {**document, **named}
+
+
+def _note(ledger: Ledger, number: int) -> None:
+    body = {"at": time.time(), "semprop": version("semprop"), "python": platform.python_version()}
+    ledger.decide(number, SITTING, "", body)
+
+
+def seconds_of(run: Run) -> float:
+    """What all sittings of a run took; of one that was killed, until the last row that it wrote."""
+    begun = [(entry.step, float(entry.body["at"])) for entry in run.decisions(SITTING)]
+    ended = {entry.step: float(entry.body["seconds"]) for entry in run.decisions(SITTING_END)}
+    total = 0.0
+    for place, (number, at) in enumerate(begun):
+        until = begun[place + 1][1] if place + 1 < len(begun) else None
+        total += ended[number] if number in ended else max(0.0, run.last_written(at, until) - at)
+    return total
+
+
+def meta_of(spec: Specification) -> dict[str, Any]:
+    """What the journal says of the run as a whole."""
+    return {
+        "specification": document_of_specification(spec),
+        "recipe": None if spec.recipe is None else dict(spec.recipe),
+        "graph": to_json(spec.graph),
+        "environment": {
+            "semprop": version("semprop"),
+            "python": platform.python_version(),
+            "platform": platform.platform(),
+        },
+        "status": "running",
+    }
