@@ -38,6 +38,7 @@ from semprop.providers.simulated_backward import Advice, backward
 from semprop.providers.simulated_clauses import Program, understood
 from semprop.providers.simulated_execution import UNKNOWN, MissingOperand, carried_out
 from semprop.providers.simulated_pages import CLEAR, Sight
+from semprop.providers.simulated_program import suggested
 from semprop.providers.simulated_update import update
 
 RULES = "rules-2"
@@ -205,6 +206,7 @@ def _steering(turns: Sequence[Message]) -> str:
 
 _JUDGED = re.compile(r"<([\w-]+) ([\w-]+)=\"([^\"<>]+)\" ([\w-]+)=\"keep or change\">[^<>]*</\1>")
 _NUMBERED = re.compile(r"<([\w-]+) ([\w-]+)=\"(\d+)\">[^<>]*</\1>")
+_NAMED = re.compile(r"<([\w-]+) ([\w-]+)=\"([^\"<>]*[^\d\"<>][^\"<>]*)\">[^<>]*</\1>")
 _GRADED = re.compile(r"<([\w-]+)>[^<>]*</\1>\s*<([\w-]+)>0 to (\d+)</\2>")
 _BETWEEN = re.compile(r"<([\w-]+)>\s*(?:and|to|…|\.\.\.)\s*</\1>")
 
@@ -222,6 +224,9 @@ def _tagged_reply(request: Request, asked: str, sight: Sight, settings: Settings
             f'<{form[1]} {form[2]}="{form[3]}">{text}</{form[1]}>'
             for form, text in zip(numbered, update(asked, len(numbered), sight), strict=True)
         )
+    if named := list(_NAMED.finditer(outside)):
+        texts = suggested(asked, [form[3] for form in named], sight)
+        return "\n".join(f'<{form[1]} {form[2]}="{form[3]}">{texts[form[3]]}</{form[1]}>' for form in named)
     if graded := _GRADED.search(outside):
         right = judge(asked)
         feedback, score = _REMARK[right], int(graded[3]) if right else 0
@@ -251,6 +256,8 @@ def _json_reply(schema: Any, request: Request, asked: str, sight: Sight, setting
             name: {"verdict": _verdict(verdicts[name]), "advice": verdicts[name].text} if name in verdicts else ASIDE
             for name in properties
         }
+    elif sets := {name: names for name, each in properties.items() if (names := _names_of_texts(each))}:
+        document = {name: suggested(asked, sets[name], sight) if name in sets else ASIDE for name in properties}
     elif numbered := [name for name, each in properties.items() if re.search(r"\d$", name) and _is_text(each)]:
         proposals = dict(zip(numbered, update(asked, len(numbered), sight), strict=True))
         document = {name: proposals.get(name, ASIDE) for name in properties}
@@ -266,6 +273,12 @@ def _json_reply(schema: Any, request: Request, asked: str, sight: Sight, setting
 
 def _asks_a_verdict(schema: Any) -> bool:
     return isinstance(schema, dict) and {"verdict", "advice"} <= set(schema.get("properties", {}))
+
+
+def _names_of_texts(schema: Any) -> list[str]:
+    """The names in an object of texts; none if the schema is of something else."""
+    properties = schema.get("properties", {}) if isinstance(schema, dict) else {}
+    return list(properties) if all(map(_is_text, properties.values())) else []
 
 
 def _is_text(schema: Any) -> bool:

@@ -8,14 +8,14 @@ field is considered if at least half of the cases have that field: an instructio
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from semprop.providers import simulated_pages as pages
 from semprop.providers.simulated_clauses import Clause, Program, Sentence, understood
 from semprop.providers.simulated_execution import FORMATS, UNKNOWN, MissingOperand, carried_out
 from semprop.providers.simulated_pages import CLEAR, Block, Line, Sight
-from semprop.providers.simulated_wanted import Demand, Wanted, are_met, wanted_in
+from semprop.providers.simulated_wanted import Demand, Wanted, are_met, number_in, wanted_in
 from semprop.providers.simulated_wordings import library, written
 
 BEAM = 12
@@ -75,14 +75,16 @@ class _Judge:
 def update(prompt: str, count: int, sight: Sight = CLEAR) -> tuple[str, ...]:
     """`count` different instructions, best first; where nothing beats the present one, that as it is, then it
     with remarks that do nothing. An instruction that holds no known clause always gets a remark."""
-    present, rejected, cases = _read(prompt, sight)
-    program = understood(present)
+    view = _read(prompt, sight)
+    cases, program = view.cases, understood(view.present)
     judge = _Judge(program.clauses, cases)
     price = max(0.5, len(cases) / 4)
-    refused = {understood(text).clauses for text in rejected} - {program.clauses}
+    refused = {understood(text).clauses for text in view.rejected} - {program.clauses}
     ranked = _ranked(program.clauses, judge, price, prompt, len(cases))
     better = [clauses for clauses in ranked if clauses not in refused] if cases else []
-    proposals = [_rewritten(program, clauses, prompt) for clauses in better[:count]]
+    if view.is_scored:
+        better += _explored(program.clauses, {*refused, *better}, prompt)
+    proposals = [rewritten(program, clauses, prompt) for clauses in better[:count]]
     if program.clauses and not proposals:
         proposals.append(program.text)
     basis = understood(proposals[0]) if proposals else program
@@ -93,18 +95,43 @@ def update(prompt: str, count: int, sight: Sight = CLEAR) -> tuple[str, ...]:
     return tuple(proposals)
 
 
-def _read(prompt: str, sight: Sight) -> tuple[str, tuple[str, ...], tuple[Shown, ...]]:
+@dataclass(frozen=True, slots=True)
+class _View:
+    """What a prompt shows: the instruction in use, others that were tried, cases, and whether instructions have
+    scores."""
+
+    present: str
+    rejected: tuple[str, ...]
+    cases: tuple[Shown, ...]
+    is_scored: bool = False
+
+
+def _read(prompt: str, sight: Sight) -> _View:
     """The instruction now in use, the refused ones, and the cases. Blocks that hold blocks are cases; of the others,
-    the instruction in use is the one that accounts for most of the shown outputs."""
+    the instruction in use is the one that accounts for most of the shown outputs; of equals, the one with the highest
+    score beside it."""
     found, _ = pages.blocks(prompt)
     cases = tuple(case for block in found if block.children for case in _cases(block, sight))
-    leaves = [block.text.strip() for block in found if not block.children]
+    leaves = [block for block in found if not block.children]
     if not leaves:
-        return "", (), cases
-    steering = [text for text in leaves if understood(text).clauses] or leaves[:1]
-    scores = [sum(_gives(understood(text).clauses, case.page) == case.output for case in cases) for text in steering]
-    present = steering[scores.index(max(scores))]
-    return present, tuple(text for text in steering if text != present), cases
+        return _View("", (), cases)
+    steering = [block for block in leaves if understood(block.text).clauses] or leaves[:1]
+    texts = [block.text.strip() for block in steering]
+    scores = [(_accounted(text, cases), _scored(block)) for text, block in zip(texts, steering, strict=True)]
+    present = texts[scores.index(max(scores))]
+    rejected = tuple(text for text in texts if text != present)
+    return _View(present, rejected, cases, any(score >= 0 for _, score in scores))
+
+
+def _accounted(text: str, cases: Sequence[Shown]) -> int:
+    """How many of the shown outputs an instruction accounts for."""
+    return sum(_gives(understood(text).clauses, case.page) == case.output for case in cases)
+
+
+def _scored(block: Block) -> float:
+    """The score that stands beside an instruction; below all scores if there is none."""
+    number = number_in(block.labels[0]) if block.labels else None
+    return -1.0 if number is None else number
 
 
 def _cases(block: Block, sight: Sight) -> Iterator[Shown]:
@@ -156,15 +183,23 @@ def _ranked(clauses: Clauses, judge: _Judge, price: float, seed: str, cases: int
     def score(edited: Clauses, edits: int) -> float:
         return judge.satisfied(edited) - price * edits
 
-    scores = {edited: score(edited, 1) for edited in _edited(clauses, pool)}
+    scores = {edited: score(edited, 1) for edited in single_edits(clauses, pool)}
     if max(map(judge.satisfied, scores), default=cases) < cases:
         order = sorted(scores, key=lambda edited: (-scores[edited], pages.digest(seed, repr(edited))))
         for rank, first in enumerate(order):
-            for second in _edited(first, pool if rank < BEAM else FORMATS):
+            for second in single_edits(first, pool if rank < BEAM else FORMATS):
                 if second != clauses and second not in scores:
                     scores[second] = score(second, 2)
     best = [edited for edited in scores if scores[edited] > present]
     return sorted(best, key=lambda edited: (-scores[edited], len(edited), pages.digest(seed, repr(edited))))
+
+
+def _explored(clauses: Clauses, known: Container[Clauses], seed: str) -> list[Clauses]:
+    """Single edits that were not tried yet, in an order that the prompt draws: where others were tried and nothing
+    fits, something else is the best that there is. It knows no field that the instructions do not name."""
+    pool = library(tuple(dict.fromkeys(clause.argument for clause in clauses if clause.kind in ("extract", "report"))))
+    untried = dict.fromkeys(each for each in single_edits(clauses, pool) if each and each not in known)
+    return sorted(untried, key=lambda each: pages.digest(seed, repr(each)))
 
 
 def _advised(cases: Sequence[Shown]) -> Iterator[Clause]:
@@ -174,8 +209,8 @@ def _advised(cases: Sequence[Shown]) -> Iterator[Clause]:
                 yield from understood(wanted.text).clauses
 
 
-def _edited(clauses: Clauses, pool: Sequence[Clause]) -> Iterator[Clauses]:
-    """One clause replaced, added at the end, or left out."""
+def single_edits(clauses: Clauses, pool: Sequence[Clause]) -> Iterator[Clauses]:
+    """Every single edit: one clause replaced, added at the end, or left out."""
     for clause in pool:
         for index in range(len(clauses) + 1):
             if clause not in clauses[index : index + 1]:
@@ -184,7 +219,7 @@ def _edited(clauses: Clauses, pool: Sequence[Clause]) -> Iterator[Clauses]:
         yield (*clauses[:index], *clauses[index + 1 :])
 
 
-def _rewritten(program: Program, clauses: Clauses, seed: str) -> str:
+def rewritten(program: Program, clauses: Clauses, seed: str) -> str:
     """The instruction with other clauses; sentences that are no clause, and clauses that stay, stay as they are."""
     variant = int(pages.chance("wording", seed) * 4)
     kept = {sentence.clause: sentence.text for sentence in program.sentences if sentence.clause}

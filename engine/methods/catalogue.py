@@ -14,6 +14,9 @@ from semprop.engine.errors import SpecificationError
 from semprop.engine.gates import Gate, NoGate, StrictGate
 from semprop.engine.method import Method, Selection
 from semprop.engine.methods.clauses import ClausePool, clauses
+from semprop.engine.methods.copro import copro
+from semprop.engine.methods.opro import opro
+from semprop.engine.methods.optoprime import optoprime
 from semprop.engine.methods.semantic import Calls, InstructionMessage, SemanticBackward, semantic
 
 
@@ -112,6 +115,24 @@ METHODS: Mapping[str, Entry] = MappingProxyType(
             "the task's clauses",
             "the model is too small to rewrite prompts",
             _clauses,
+        ),
+        "optoprime": Entry(
+            "Trace's OptoPrime: one call reads the whole run as pseudo-code, sets all parameters; no backward",
+            "a model that can follow a program over many values",
+            "the graph and its values fit one prompt, and one call a step is all that you want to pay",
+            lambda choices: optoprime(gate=choices.gate, selection=choices.selection),
+        ),
+        "copro": Entry(
+            "DSPy's COPRO: many instructions, scored on training examples, one parameter after another; no backward",
+            "a model that can write instructions, and many forward calls",
+            "forward calls are cheap, and nothing is known of an answer but its score",
+            lambda choices: copro(gate=choices.gate, selection=choices.selection),
+        ),
+        "opro": Entry(
+            "OPRO: instructions out of a trajectory of scored ones and a few problems; no backward",
+            "the same",
+            "the same, with a single instruction, and problems that may be shown",
+            lambda choices: opro(gate=choices.gate, selection=choices.selection),
         ),
     }
 )

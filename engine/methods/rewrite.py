@@ -80,18 +80,23 @@ class RewriteUpdate:
         name = collected.parameter.name
         view = update_view(context, collected, twin, self.cases_bytes)
         ask = Ask("update", update_request(view, context.style, self.sampling), name)
-        (reply,) = yield (ask,)
-        if isinstance(reply, Failure):
-            return Proposed(name, (), (Dropped(name, f"no reply: {reply.message}"),))
-        read = _parsed(reply.text, context.wanted, context.style)
-        if not read.proposals:
-            again = replace(ask, request=repair_request(ask.request, reply, read.complaint), slot="repair")
-            (second,) = yield (again,)
-            if isinstance(second, Failure):
-                return Proposed(name, (), (Dropped(name, f"no reply: {second.message}"),))
-            read = _parsed(second.text, context.wanted, context.style)
-        lost = (Dropped(name, f"{read.missing} proposal(s) lost: {read.complaint}"),) if read.missing else ()
-        return Proposed(name, read.proposals, lost)
+        return (yield from asked(ask, name, context.wanted, context.style))
+
+
+def asked(ask: Ask, name: str, wanted: int, style: ReplyStyle) -> Plan[Proposed]:
+    """The proposals that a call gives for one parameter; a reply that cannot be read is asked for once more."""
+    (reply,) = yield (ask,)
+    if isinstance(reply, Failure):
+        return Proposed(name, (), (Dropped(name, f"no reply: {reply.message}"),))
+    read = _parsed(reply.text, wanted, style)
+    if not read.proposals:
+        again = replace(ask, request=repair_request(ask.request, reply, read.complaint), slot="repair")
+        (second,) = yield (again,)
+        if isinstance(second, Failure):
+            return Proposed(name, (), (Dropped(name, f"no reply: {second.message}"),))
+        read = _parsed(second.text, wanted, style)
+    lost = (Dropped(name, f"{read.missing} proposal(s) lost: {read.complaint}"),) if read.missing else ()
+    return Proposed(name, read.proposals, lost)
 
 
 def _parsed(text: str, wanted: int, style: ReplyStyle) -> ProposalReply:

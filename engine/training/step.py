@@ -106,7 +106,7 @@ async def run_step(spec: Specification, stage: Stage, given: StepInput) -> Step:
     )
     proposals = await update(context, method.update, Driver(stage, Position(index, "update")))
     if not proposals.candidates:
-        reason = "no proposal" if collected else "no proposal: no gradient asked for a change"
+        reason = "no proposal" if collected or not any(gradients) else "no proposal: no gradient asked for a change"
         return Step(index, parameters, parameters, selected, gradients, proposals, None, reason)
     raced = await judge(spec, stage, index, parameters, proposals)
     accepted = raced.verdict.decision is Decision.ACCEPT

@@ -126,3 +126,15 @@ def test_an_instruction_without_known_clauses_still_gets_a_proposal(count: int) 
     assert len(set(proposals)) == count
     assert present not in proposals
     assert all(text.startswith(present) for text in proposals)
+
+
+def test_of_instructions_with_scores_the_best_is_edited_and_none_that_was_tried_comes_again():
+    tried = ("Add the numbers. Use upper case.", "Add the numbers.")
+    prompt = "\n".join(
+        f'<instruction score="{score}">\n{text}\n</instruction>' for score, text in zip((10, 50), tried, strict=True)
+    )
+    found = update(prompt, 4)
+    assert len(set(found)) == 4
+    assert not set(found) & set(tried)
+    clauses = [understood(text).clauses for text in (*tried, *found)]
+    assert len(set(clauses)) == 6, "each differs in what it does, not in a remark"
