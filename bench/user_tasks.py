@@ -38,8 +38,10 @@ from semprop.bench.user_data import Files, Loader
 from semprop.bench.user_graphs import graph_of
 from semprop.engine.errors import SpecificationError, UsageError
 from semprop.engine.fields import Fields
-from semprop.engine.losses import Judge, Loss, Numeric, named
+from semprop.engine.losses import Judge, Loss, Numeric
 from semprop.engine.methods.clauses import ClausePool
+from semprop.engine.named_losses import named
+from semprop.engine.squared import Squared
 
 SIZES = Sizes(train=50, gate=50, test=100)
 """Where a task says nothing; no more than there are."""
@@ -167,6 +169,8 @@ def _loss(fields: Fields, labels: tuple[str, ...]) -> Loss:
     match loss:
         case Numeric():
             loss = Numeric(options.number("tolerance", 0.0))
+        case Squared():
+            loss = Squared(options.number("scale", 1.0))
         case Judge():
             loss = Judge(options.take("criteria", str, loss.criteria), reference=options.take("reference", bool, True))
     options.finish()

@@ -7,6 +7,7 @@ Importing this package opens nothing and starts nothing.
 
 from importlib.metadata import version as _version
 
+from semprop.engine.arrays import Array
 from semprop.engine.errors import (
     ContentError,
     DataError,
@@ -35,6 +36,7 @@ from semprop.engine.losses import (
     LabelProbability,
     MultipleChoice,
     Numeric,
+    Objective,
     Score,
 )
 from semprop.engine.method import Candidate, Edit, Local, Method, Proposals, Scored, Seed, Selection, UpdateContext
@@ -45,6 +47,7 @@ from semprop.engine.outcomes import Failure, FailureKind, Position
 from semprop.engine.parameters import Demonstration, Demonstrations, Kind, Number, Parameter, Parameters
 from semprop.engine.plans import Ask, Evaluate, Fork, Plan, Probe
 from semprop.engine.shapes import chain, fan, layered
+from semprop.engine.squared import Squared
 from semprop.engine.statistics import Comparison, compare
 from semprop.engine.tape import Record, Tape
 from semprop.engine.training.claim import HeldOutReport
@@ -60,6 +63,7 @@ __version__ = _version("semprop")
 
 __all__ = [
     "Answer",
+    "Array",
     "Ask",
     "Candidate",
     "CaseFolded",
@@ -99,6 +103,7 @@ __all__ = [
     "NodeError",
     "Number",
     "Numeric",
+    "Objective",
     "Observer",
     "Parameter",
     "Parameters",
@@ -124,6 +129,7 @@ __all__ = [
     "Specification",
     "SpecificationError",
     "Splits",
+    "Squared",
     "Stance",
     "Status",
     "Step",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Protocol, runtime_checkable
 
@@ -33,23 +33,35 @@ from semprop.providers.base import Sampling, TokenLogprob
 
 
 @dataclass(frozen=True, slots=True)
+class Objective:
+    """A numeric loss in its own units, 0 best, and its derivative with respect to the answer (a number, or an array
+    of the answer's shape): what numeric methods descend, where a score has one."""
+
+    value: float
+    derivative: Any = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Score:
     """How good one answer is. `value` judges the answer as extracted by the node (strict); `lenient` judges the best
     reading of the whole reply, so that the difference is what format alone costs; None if there is no such reading.
-    `feedback` says in words what was wrong, and becomes part of the gradient."""
+    `feedback` says in words what was wrong, and becomes part of the gradient; `objective` says it in numbers."""
 
     value: float
     feedback: str = ""
     lenient: float | None = None
+    objective: Objective | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a loss reads: the output's value as text, the final model's whole reply, its tokens' log probabilities."""
+    """What a loss reads: the output's value as text, the final model's whole reply, its tokens' log probabilities,
+    and the value itself."""
 
     text: str
     reply: str = ""
     logprobs: tuple[TokenLogprob, ...] = ()
+    value: Any = None
 
 
 @runtime_checkable
@@ -302,21 +314,42 @@ Loss = PureLoss | Custom | Judge
 
 
 def as_score(result: object, name: str) -> Score:
-    """What a loss of the user returned, as a score: a number in [0, 1], a truth value, a `Score`, or the mapping
-    `{"value": …, "feedback": …, "lenient": …}` that a recorded `Score` is.
+    """What a loss of the user returned, as a score: a number in [0, 1], a truth value, a `Score`, or the mapping of
+    its fields that a recorded `Score` is.
 
     Raises:
         SpecificationError: anything else; the message names the loss.
     """
     parts: Mapping[str, object] = {"value": result}
     if isinstance(result, Score):
-        parts = {"value": result.value, "feedback": result.feedback, "lenient": result.lenient}
-    elif isinstance(result, Mapping) and "value" in result and set(result) <= {"value", "feedback", "lenient"}:
+        parts = {known: getattr(result, known) for known in _FIELDS}
+    elif isinstance(result, Mapping) and "value" in result and set(result) <= set(_FIELDS):
         parts = result
     feedback, lenient = parts.get("feedback", ""), parts.get("lenient")
     if not isinstance(feedback, str):
         raise SpecificationError(f"the loss {name!r} returned feedback {feedback!r:.60}: return text")
-    return Score(_unit(parts["value"], name), feedback, None if lenient is None else _unit(lenient, name))
+    strict = _unit(parts["value"], name)
+    objective = _objective(parts.get("objective"), name)
+    return Score(strict, feedback, None if lenient is None else _unit(lenient, name), objective)
+
+
+_FIELDS = ("value", "feedback", "lenient", "objective")
+
+
+def _objective(found: object, name: str) -> Objective | None:
+    match found:
+        case None:
+            return None
+        case Objective(value, derivative) | {"value": value, "derivative": derivative}:
+            try:
+                number, slope = float(value), np.asarray(derivative, dtype=np.float64)
+            except (TypeError, ValueError):
+                number, slope = math.nan, np.asarray(math.nan)
+            if math.isfinite(number) and np.all(np.isfinite(slope)):
+                return Objective(number, slope if slope.ndim else slope.item())
+    raise SpecificationError(
+        f"the loss {name!r} returned the objective {found!r:.80}: return Objective(value, derivative) of finite numbers"
+    )
 
 
 def _unit(value: object, name: str) -> float:
@@ -331,29 +364,6 @@ def _unit(value: object, name: str) -> float:
             f"the loss {name!r} returned {number}, outside of [0, 1]: scores run from 0 (worst) to 1 (best); scale it"
         )
     return float(number)
-
-
-_NAMED: Mapping[str, Callable[[tuple[str, ...]], Loss]] = {
-    "exact": Exact,
-    "casefold": CaseFolded,
-    "numeric": lambda labels: Numeric(),
-    "choice": MultipleChoice,
-    "contains": lambda labels: Contains(),
-    "probability": LabelProbability,
-    "judge": lambda labels: Judge(),
-}
-
-
-def named(name: str, labels: Sequence[str] = ()) -> Loss:
-    """The loss of this name, for the command line and TOML. `labels` are those of a classification.
-
-    Raises:
-        SpecificationError: there is no such loss, or it needs labels and has none.
-    """
-    make = _NAMED.get(name)
-    if make is None:
-        raise SpecificationError(f"there is no loss {name!r}; there are: {', '.join(_NAMED)}")
-    return make(tuple(labels))
 
 
 def _expected(loss: str, example: Example) -> str:

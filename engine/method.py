@@ -40,10 +40,12 @@ class Scored:
 
 @dataclass(frozen=True, slots=True)
 class Seed:
-    """A gradient that does not come from a successor: the loss's, or process feedback to any node."""
+    """A gradient that does not come from a successor: the loss's, or process feedback to any node. Where the message
+    is a derivative, `loss` is the value of the loss that it is the derivative of, if that is known."""
 
     variable: str
     message: Message
+    loss: float | None = None
 
 
 class SeedRule(Protocol):
@@ -63,13 +65,18 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Local:
-    """What h sees: one record, the gradient of its value, the active slots, and how replies are written."""
+    """What h sees: one record, the gradient of its value, the active slots, and how replies are written.
+
+    `seeds` are F's for this example; `draws` is what random draws are keyed by, before node and sample (law L1).
+    """
 
     record: Record
     gradient: Gradient
     active: tuple[str, ...]
     example: str
     style: ReplyStyle
+    seeds: tuple[Seed, ...] = ()
+    draws: tuple[object, ...] = ()
 
 
 class BackwardRule(Protocol):

@@ -10,10 +10,12 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeGuard
 
 import orjson
+from numpy.typing import ArrayLike
 
+from semprop.engine.arrays import Array, array_words
 from semprop.engine.errors import SpecificationError
 
 
@@ -22,8 +24,14 @@ class Kind(StrEnum):
 
     TEXT = "text"
     NUMBER = "number"
+    ARRAY = "array"
     DEMONSTRATIONS = "demonstrations"
     OPAQUE = "opaque"
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether a gradient of it is a derivative."""
+        return self in (Kind.NUMBER, Kind.ARRAY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +69,7 @@ class Number:
             raise SpecificationError(f"{self.value} is outside [{self.low}, {self.high}]: move the bounds or the value")
 
 
-ParameterValue = str | Demonstrations | Number
+ParameterValue = str | Demonstrations | Number | Array
 
 
 def kind_of(value: ParameterValue) -> Kind:
@@ -73,6 +81,19 @@ def kind_of(value: ParameterValue) -> Kind:
             return Kind.DEMONSTRATIONS
         case Number():
             return Kind.NUMBER
+        case Array():
+            return Kind.ARRAY
+
+
+def argument_of(value: Any) -> Any:
+    """A variable's value as a function takes it: numbers and arrays without their bounds."""
+    match value:
+        case Number():
+            return value.value
+        case Array():
+            return value.values
+        case _:
+            return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,18 +173,20 @@ def document_of(value: ParameterValue) -> object:
                 ]
             }
         case Number(number, low, high):
-            bounds = {"low": low, "high": high}
-            return {
-                "value": number,
-                **{name: bound for name, bound in bounds.items() if math.isfinite(bound)},
-            }
+            return {"value": number, **_bounds(low, high)}
+        case Array():
+            return {"array": value.values.tolist(), **_bounds(value.low, value.high)}
+
+
+def _bounds(low: float, high: float) -> dict[str, float]:
+    return {name: bound for name, bound in (("low", low), ("high", high)) if math.isfinite(bound)}
 
 
 def value_of(document: object) -> ParameterValue:
     """A value from JSON data.
 
     Raises:
-        SpecificationError: the data are none of text, `{"turns": [...]}` and `{"value": number}`.
+        SpecificationError: the data are none of text, `{"turns": […]}`, `{"value": number}` and `{"array": […]}`.
     """
     match document:
         case str():
@@ -171,13 +194,33 @@ def value_of(document: object) -> ParameterValue:
         case {"turns": list(turns)}:
             return Demonstrations(tuple(_turn(turn) for turn in turns))
         case {"value": number, **rest}:
-            parts = (number, rest.get("low", -math.inf), rest.get("high", math.inf))
-            numbers = [part for part in parts if isinstance(part, int | float) and not isinstance(part, bool)]
-            if len(numbers) == len(parts):
-                return Number(*numbers)
+            low, high = rest.get("low", -math.inf), rest.get("high", math.inf)
+            if _is_number(number) and _is_number(low) and _is_number(high):
+                return Number(number, low, high)
+        case {"array": values, **rest}:
+            low, high = rest.get("low", -math.inf), rest.get("high", math.inf)
+            if _is_number(low) and _is_number(high) and _holds_numbers(values):
+                return Array(values, low, high)
     raise SpecificationError(
-        f'not a parameter value: {str(document)[:80]!r}; expected text, {{"turns": [...]}} or {{"value": 0.5}}'
+        f'not a parameter value: {str(document)[:80]!r}; expected text, {{"turns": […]}}, {{"value": 0.5}} or '
+        '{"array": [0.5, 1]}'
     )
+
+
+def _is_number(part: object) -> TypeGuard[float]:
+    return isinstance(part, int | float) and not isinstance(part, bool)
+
+
+def _holds_numbers(values: object) -> TypeGuard[ArrayLike]:
+    """Whether data are numbers, or lists of them at any depth; in a loop, since data may be as deep as they like."""
+    left = [values]
+    while left:
+        entry = left.pop()
+        if isinstance(entry, list):
+            left += entry
+        elif not _is_number(entry):
+            return False
+    return True
 
 
 def _turn(document: object) -> Demonstration:
@@ -195,6 +238,8 @@ def rendered(value: ParameterValue) -> str:
             return value
         case Number(number):
             return f"{number:g}"
+        case Array(values=values):
+            return array_words(values)
         case Demonstrations(turns):
             blocks = (
                 "\n".join([*(f"{name}: {text}" for name, text in turn.inputs), f"→ {turn.output}"]) for turn in turns

@@ -10,6 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from semprop.engine.arrays import Array, array_words
 from semprop.engine.example import Example
 from semprop.engine.graph import active_variables
 from semprop.engine.nodes import Node, Purpose
@@ -109,8 +112,10 @@ def shown(value: Value | Failure) -> str:
             return value
         case Failure():
             return f"[no value: {value.words}]"
-        case Demonstrations() | Number():
+        case Demonstrations() | Number() | Array():
             return rendered(value)
+        case np.ndarray():
+            return array_words(value)
         case float():
             return f"{value:.12g}"
         case _:

@@ -9,6 +9,7 @@ import semprop.engine
 
 NAMES = [
     "Answer",
+    "Array",
     "Ask",
     "Candidate",
     "CaseFolded",
@@ -48,6 +49,7 @@ NAMES = [
     "NodeError",
     "Number",
     "Numeric",
+    "Objective",
     "Observer",
     "Parameter",
     "Parameters",
@@ -73,6 +75,7 @@ NAMES = [
     "Specification",
     "SpecificationError",
     "Splits",
+    "Squared",
     "Stance",
     "Status",
     "Step",

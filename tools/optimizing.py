@@ -11,7 +11,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -192,9 +192,7 @@ def announce(prepared: Prepared, screen: Screen) -> None:
     spec = prepared.specification
     splits = spec.splits
     screen.say(f"task: {spec.task} ({prepared.task.description})")
-    roles = [f"{role} {prepared.roles[role]}" for role in DEFAULT_ROLES]
-    alike = len(set(prepared.roles.values())) == 1
-    screen.say(f"providers: {prepared.roles['forward'] if alike else ', '.join(roles)}")
+    screen.say(f"providers: {_providers(prepared.roles)}")
     if spec.is_simulated:
         screen.say(render.SIMULATED)
     screen.say(f"examples: train {len(splits.train)}, gate {len(splits.gate)}, test {len(splits.test)}")
@@ -206,6 +204,14 @@ def announce(prepared: Prepared, screen: Screen) -> None:
             f"up to {spec.in_flight} in flight"
         )
         screen.say(f"run: {spec.run}")
+
+
+def _providers(roles: Mapping[str, str]) -> str:
+    if not roles:
+        return "none, since no model is asked"
+    if len(set(roles.values())) == 1:
+        return roles["forward"]
+    return ", ".join(f"{role} {roles[role]}" for role in DEFAULT_ROLES)
 
 
 def _progress(prepared: Prepared, screen: Screen, *, steps: int, sides: int) -> Progress:

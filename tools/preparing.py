@@ -164,7 +164,7 @@ def prepare(
     method = method_named(name, Choices(gate, pools=task.clauses, options=order.options))
     if start is None and order.start is not None:
         start = parameters_in(order.start, task.graph)
-    roles = roles_of(order.roles, task.defaults.providers)
+    roles = roles_of(order.roles, task.defaults.providers) if order.roles or task.defaults.providers else {}
     providers = _connected(order, roles, around.providers)
     defaults = task.defaults
     source = data_source(order.data, os.environ, say)
@@ -237,7 +237,8 @@ def _connected(order: Order, roles: Mapping[str, str], around: Surroundings) -> 
 
 def _price(providers: Mapping[str, Stack]) -> Price:
     def price(role: str, usage: Usage) -> float | None:
-        return providers.get(role, providers["forward"]).price(usage)
+        provider = providers.get(role) or providers.get("forward")
+        return None if provider is None else provider.price(usage)
 
     return price
 

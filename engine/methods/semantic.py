@@ -19,7 +19,7 @@ from semprop.engine.method import Collected, Local, Method, Scored, Seed, Select
 from semprop.engine.methods.rewrite import RewriteUpdate
 from semprop.engine.nodes import Function, Purpose
 from semprop.engine.outcomes import Failure, FailureKind
-from semprop.engine.parameters import Kind, Number, Parameter, ParameterValue
+from semprop.engine.parameters import Kind, Parameter, ParameterValue, argument_of
 from semprop.engine.plans import Ask, Plan, nothing
 from semprop.engine.prompts import (
     failure_words,
@@ -220,7 +220,7 @@ def by_user(local: Local, rule: Callable[..., Mapping[str, Any]]) -> Plan[Mappin
     """
     yield from ()
     record = local.record
-    inputs = {slot.name: slot.value.value if isinstance(slot.value, Number) else slot.value for slot in record.slots}
+    inputs = {slot.name: argument_of(slot.value) for slot in record.slots}
     try:
         given = rule(inputs, record.value, local.gradient)
     except Exception as error:

@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
+from semprop.engine.arrays import Array
 from semprop.engine.errors import RunError
 from semprop.engine.gradients import Gradient, Message, Provenance, Stance, keep, lost
 from semprop.engine.method import AggregateRule, BackwardRule, Local, Seed
@@ -30,11 +33,15 @@ async def backward(
     style: ReplyStyle,
     drive: Drive,
     start: Start,
+    draws: tuple[object, ...] = (),
 ) -> Mapping[str, Gradient]:
     """The gradients of one example, by variable: nodes in reverse topological order, then parameters.
 
     Only variables that are trainable or have a trainable ancestor get one. A node whose gradient is all keep passes
     keep on without a call; one whose messages were all lost passes nothing on.
+
+    Args:
+        draws: what random draws of h are keyed by, before node and sample: (seed, step).
 
     Raises:
         RunError: a seed names a variable that the tape does not hold, or h answers for a slot that it has not.
@@ -57,7 +64,8 @@ async def backward(
         if gradient is None or record.name not in active:
             return
         gradients[record.name] = gradient
-        for rank, slot, message in await _messages(record, gradient, active, tape.example.id, h, style, drive):
+        local = Local(record, gradient, _active_slots(record, active), tape.example.id, style, tuple(seeds), draws)
+        for rank, slot, message in await _messages(local, h, drive):
             messages.setdefault(slot, []).append((index, rank, message))
 
     waiting, successors = _reversed_edges(records, place)
@@ -85,23 +93,19 @@ def _gradient(
     return aggregate(variable, kinds[variable], ordered)
 
 
-async def _messages(
-    record: Record,
-    gradient: Gradient,
-    active: frozenset[str],
-    example: str,
-    h: BackwardRule,
-    style: ReplyStyle,
-    drive: Drive,
-) -> list[tuple[int, str, Message]]:
+def _active_slots(record: Record, active: frozenset[str]) -> tuple[str, ...]:
+    return tuple(slot.name for slot in record.slots if slot.source in active)
+
+
+async def _messages(local: Local, h: BackwardRule, drive: Drive) -> list[tuple[int, str, Message]]:
     """(rank of the slot, its variable, the message) for each active slot of a record."""
-    asked = [(rank, slot) for rank, slot in enumerate(record.slots) if slot.source in active]
+    record, gradient = local.record, local.gradient
+    asked = [(rank, slot) for rank, slot in enumerate(record.slots) if slot.name in local.active]
     if not asked or gradient.stance is Stance.LOST:
         return []
-    sources = {slot.name: Provenance(example, record.name, slot.name) for _, slot in asked}
+    sources = {slot.name: Provenance(local.example, record.name, slot.name) for _, slot in asked}
     if gradient.stance is Stance.KEEP:
         return [(rank, slot.source, keep(sources[slot.name])) for rank, slot in asked]
-    local = Local(record, gradient, tuple(sources), example, style)
     given: Mapping[str, Message] = await drive(h(local))
     unknown = [name for name in given if name not in sources]
     if unknown:
@@ -142,5 +146,7 @@ def _kind(value: Value) -> Kind:
             return Kind.DEMONSTRATIONS
         case Number() | int() | float():
             return Kind.NUMBER
+        case Array() | np.ndarray():
+            return Kind.ARRAY
         case _:
             return Kind.OPAQUE

@@ -13,7 +13,7 @@ from semprop.engine.example import Example
 from semprop.engine.graph import Graph
 from semprop.engine.nodes import Function, Model, Node, Slot, Truncation
 from semprop.engine.outcomes import Failure, FailureKind, Position, stopped_short
-from semprop.engine.parameters import Number, Parameters
+from semprop.engine.parameters import Parameters, argument_of
 from semprop.engine.prompts import FORMAT_REMINDER, forward_request, repair_request
 from semprop.engine.replies import ReplyError, parse_answer
 from semprop.engine.scheduler import Start, place_of, walk
@@ -156,9 +156,7 @@ def _value_of(node: Model, outcome: Completion | Failure) -> str | Failure:
 
 
 async def _run_function(node: Function, slots: tuple[SlotValue, ...], at: Position, seam: Seam) -> Record:
-    arguments: Mapping[str, Any] = {
-        slot.name: slot.value.value if isinstance(slot.value, Number) else slot.value for slot in slots
-    }
+    arguments: Mapping[str, Any] = {slot.name: argument_of(slot.value) for slot in slots}
     call = FunctionCall(node.name, node.call, arguments, node.version, node.pure, node.blocking)
     outcome = await seam.ask_function(at, call)
     return Record(node, slots, outcome if isinstance(outcome, Failure) else outcome.value)

@@ -61,7 +61,7 @@ async def _score(tape: Tape, loss: Loss, at: Position, seam: Seam) -> Score | Fa
         case Judge():
             return await graded(loss, example, shown(tape.answer), replace(at, node=loss.name, slot="loss"), seam)
         case _:
-            return _read(loss, example, Answer(shown(record.value), record.reply, record.logprobs))
+            return _read(loss, example, Answer(shown(record.value), record.reply, record.logprobs, record.value))
 
 
 def _read(loss: PureLoss, example: Example, answer: Answer) -> Score:

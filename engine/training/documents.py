@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from semprop.engine.gates import Verdict
 from semprop.engine.gradients import Evidence, Gradient, Message
 from semprop.engine.method import Proposals, Scored
@@ -46,6 +48,8 @@ def _content_document(content: Any) -> Any:
     match content:
         case None | str() | int() | float():
             return content
+        case np.ndarray():
+            return content.tolist()
         case Evidence(node, inputs, output, gradient):
             words = [] if gradient is None else [message_document(message) for message in gradient.messages]
             return {"node": node, "inputs": [list(pair) for pair in inputs], "output": output, "gradient": words}

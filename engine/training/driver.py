@@ -11,8 +11,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import numpy as np
 import orjson
 
+from semprop.engine.arrays import Array, digest_of
 from semprop.engine.errors import NodeError, RunError, SempropError
 from semprop.engine.example import Example
 from semprop.engine.losses import Loss, Score
@@ -133,6 +135,19 @@ class Driver:
         return tuple(scores[example.id] for example in probe.examples)
 
 
+def _exactly(value: Value) -> str:
+    """A value as text in which two that differ, however little, differ."""
+    match value:
+        case float():
+            return repr(float(value))
+        case np.ndarray():
+            return digest_of(value)
+        case Array():
+            return value.digest
+        case _:
+            return shown(value)
+
+
 def _digest(changes: Mapping[str, Value]) -> str:
-    document = [(name, shown(value)) for name, value in changes.items()]
+    document = [(name, _exactly(value)) for name, value in changes.items()]
     return hashlib.blake2b(orjson.dumps(document), digest_size=8).hexdigest()

@@ -13,6 +13,7 @@ import anyio
 from semprop.engine.errors import ContentError, RunError, SempropError, SpecificationError
 from semprop.engine.example import Example
 from semprop.engine.graph import Graph, model_nodes
+from semprop.engine.nobody import NOBODY
 from semprop.engine.outcomes import Failure, FailureKind, Position, Returned, failure_of
 from semprop.engine.parameters import Parameters
 from semprop.engine.passes.forward import forward, wiring
@@ -39,12 +40,13 @@ class Program:
     graph: Graph
     parameters: Parameters
 
-    async def __call__(self, inputs: Mapping[str, str], provider: Provider | Mapping[str, Provider]) -> Value:
+    async def __call__(self, inputs: Mapping[str, str], provider: Provider | Mapping[str, Provider] = NOBODY) -> Value:
         """The output's value.
 
         Args:
             inputs: the graph's inputs by name.
-            provider: an entered provider for every node, or one for each role (with "forward" for the rest).
+            provider: an entered provider for every node, or one for each role (with "forward" for the rest); a graph
+                without model nodes needs none.
 
         Raises:
             SpecificationError: an input or a role's provider is missing.

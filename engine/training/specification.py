@@ -22,6 +22,7 @@ from semprop.engine.graph import Graph, model_nodes
 from semprop.engine.judging import JudgeLabel
 from semprop.engine.losses import Custom, Judge, LabelProbability, Loss, PureLoss
 from semprop.engine.method import Method
+from semprop.engine.nobody import NOBODY
 from semprop.engine.nodes import Model, ReplyFormat
 from semprop.engine.parameters import Parameters, document_of
 from semprop.engine.prompts import PROTOCOL
@@ -33,7 +34,8 @@ class Specification:
     """Everything that `optimize` and `Trainer` need.
 
     Attributes:
-        providers: role → provider; "forward" is required, "backward", "update" and "judge" fall back on it.
+        providers: role → provider; "backward", "update" and "judge" fall back on "forward", which is required as soon
+            as a node, the loss or the method asks a model.
         steps: how many updates to try.
         minibatch: the most examples that one step runs forward.
         examples_per_gradient: stop running forward once so many examples are wrong; None runs the whole minibatch.
@@ -54,7 +56,7 @@ class Specification:
     loss: Loss
     splits: Splits
     method: Method
-    providers: Mapping[str, Provider] = field(hash=False)
+    providers: Mapping[str, Provider] = field(default_factory=dict, hash=False)
     steps: int = 4
     minibatch: int = 16
     examples_per_gradient: int | None = 4
@@ -96,11 +98,11 @@ class Specification:
         _check_probability(self)
 
     def _check_roles(self) -> None:
-        if "forward" not in self.providers:
-            raise SpecificationError("no provider for the role 'forward': pass providers={'forward': …}")
         wanted = [(f"node {node.name!r}", node.role) for node in model_nodes(self.graph)]
         if isinstance(self.loss, Judge):
             wanted.append((f"loss {self.loss.name!r}", self.loss.role))
+        if "forward" not in self.providers and (wanted or self.providers):
+            raise SpecificationError("no provider for the role 'forward': pass providers={'forward': …}")
         for who, role in wanted:
             if role not in self.providers and role not in DEFAULT_ROLES:
                 raise SpecificationError(
@@ -114,8 +116,8 @@ class Specification:
         return self.graph.initial if self.start is None else self.graph.initial.replaced(dict(self.start))
 
     def provider(self, role: str) -> Provider:
-        """Who answers for a role."""
-        return self.providers.get(role, self.providers["forward"])
+        """Who answers for a role; `NOBODY` in a run without providers."""
+        return self.providers.get(role) or self.providers.get("forward", NOBODY)
 
     @property
     def is_simulated(self) -> bool:

@@ -161,7 +161,9 @@ async def backpropagate(
 
     async def one(entry: Scored, start: Start) -> Mapping[str, Gradient]:
         drive = Driver(stage, Position(index, "backward", entry.tape.example.id), place_of(start))
-        return await backward(entry.tape, method.seed(entry), trainable, rules, style, drive, start)
+        return await backward(
+            entry.tape, method.seed(entry), trainable, rules, style, drive, start, draws=(spec.seed, index)
+        )
 
     def consume(_: Scored, gradients: Mapping[str, Gradient]) -> bool:
         results.append(gradients)

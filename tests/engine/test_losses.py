@@ -24,8 +24,9 @@ from semprop.engine.losses import (
     Score,
     as_score,
     label_masses,
-    named,
 )
+from semprop.engine.named_losses import named
+from semprop.engine.squared import Squared
 from semprop.providers.base import TokenLogprob
 
 
@@ -204,6 +205,7 @@ def test_losses_have_names_for_the_command_line() -> None:
         "contains": Contains(),
         "probability": LabelProbability(("a", "b")),
         "judge": Judge(),
+        "squared": Squared(),
     }
     for name, loss in expected.items():
         made = named(name, ["a", "b"])
@@ -212,7 +214,9 @@ def test_losses_have_names_for_the_command_line() -> None:
 
 
 def test_an_unknown_loss_lists_the_known_ones() -> None:
-    with pytest.raises(SpecificationError, match="exact, casefold, numeric, choice, contains, probability, judge"):
+    with pytest.raises(
+        SpecificationError, match="exact, casefold, numeric, choice, contains, probability, judge, squared"
+    ):
         named("accuracy")
 
 

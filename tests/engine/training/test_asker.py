@@ -219,7 +219,7 @@ async def test_a_result_is_seen_as_the_journal_will_give_it_back():
     assert await ask_function(function_call(lambda: (1, 2))) == Returned([1, 2])
     assert await ask_function(function_call(lambda: np.array([1.5]))) == Returned([1.5])
     score = await ask_function(function_call(lambda: Score(0.5, "half", 1.0)))
-    assert score == Returned({"value": 0.5, "feedback": "half", "lenient": 1.0})
+    assert score == Returned({"value": 0.5, "feedback": "half", "lenient": 1.0, "objective": None})
 
 
 async def test_a_recorded_function_runs_once_for_equal_arguments_and_a_pure_one_every_time(asker):

@@ -51,7 +51,7 @@ def test_messages_are_shown_with_stance_origin_and_content():
     assert message_document(change("say 5", SOURCE))["content"] == "say 5"
     assert message_document(change(0.5, SOURCE))["content"] == 0.5
     assert message_document(lost(SOURCE, "gone")) == {"stance": "lost", "from": ["answer", "hint_1"], "content": "gone"}
-    assert message_document(change(np.array([1.0]), SOURCE))["content"] == "[1.]"
+    assert message_document(change(np.array([1.0]), SOURCE))["content"] == [1.0]
 
 
 def test_evidence_is_shown_in_full_with_the_gradient_behind_it():

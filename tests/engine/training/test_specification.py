@@ -7,18 +7,27 @@ import worlds
 
 from semprop.engine import (
     Exact,
+    Function,
     Graph,
     Judge,
+    Kind,
     LabelProbability,
     Model,
+    Number,
     Parameter,
     ReplyFormat,
+    Specification,
     SpecificationError,
     Splits,
+    Squared,
+    semantic,
 )
 from semprop.engine.example import Example
+from semprop.engine.nobody import NOBODY
 from semprop.engine.training.specification import document_of_specification
 from semprop.providers import Capabilities, Sampling
+from semprop.providers.base import Request
+from semprop.providers.errors import StopError
 
 
 def test_a_lookahead_of_zero_is_allowed_and_less_is_refused():
@@ -117,3 +126,36 @@ def test_the_document_holds_decisions_and_nothing_of_how_to_run():
 
 def test_the_document_is_the_same_for_the_same_specification():
     assert document_of_specification(worlds.specification()) == document_of_specification(worlds.specification())
+
+
+def numeric_graph():
+    def scaled(n, w):
+        return w * float(len(n))
+
+    node = Function("y", scaled, ("n", "w"), kind=Kind.NUMBER, pure=True)
+    return Graph(inputs=("n",), parameters=[Parameter("w", Number(1.0))], nodes=[node], output="y")
+
+
+def test_a_graph_without_models_needs_no_provider():
+    examples = [Example(name, {"n": name}, "1") for name in "ab"]
+    graph = numeric_graph()
+    spec = Specification(
+        graph=graph, loss=Squared(), splits=Splits((examples[0],), (examples[1],), ()), method=semantic()
+    )
+    assert spec.provider("update").identity == "nobody"
+    assert not spec.is_simulated
+
+
+def test_a_judge_needs_a_provider_whatever_the_graph():
+    examples = [Example(name, {"n": name}, "1") for name in "ab"]
+    with pytest.raises(SpecificationError, match="no provider for the role 'forward'"):
+        Specification(
+            graph=numeric_graph(), loss=Judge(), splits=Splits((examples[0],), (examples[1],), ()), method=semantic()
+        )
+
+
+async def test_nobody_answers_and_says_the_mend():
+    async with NOBODY as nobody:
+        with pytest.raises(StopError, match="asked in a run without providers"):
+            await nobody.complete(Request(()))
+        assert nobody.statistics() == {}
