@@ -39,15 +39,17 @@ from semprop.providers.errors import (
     StopError,
 )
 from semprop.providers.hedging import Hedge
+from semprop.providers.kinds import KINDS, Kind
 from semprop.providers.layers import InFlight, Stack
 from semprop.providers.limiter import Limiter
 from semprop.providers.prices import Prices, price_of
 from semprop.providers.retry import RetryPolicy
 from semprop.providers.scripted import Scripted, VirtualClock
-from semprop.providers.specification import KINDS, Specification
+from semprop.providers.specification import Specification
 from semprop.providers.specification import load as load_specifications
 from semprop.providers.specification import parse as parse_specification
-from semprop.providers.stack import Surroundings, connect
+from semprop.providers.stack import connect
+from semprop.providers.surroundings import Surroundings
 from semprop.providers.transport import Transport
 from semprop.providers.wrapped import wrap
 
@@ -64,6 +66,7 @@ __all__ = [
     "InFlight",
     "ItemError",
     "JsonSchema",
+    "Kind",
     "LimitSeen",
     "Limiter",
     "Message",

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from collections.abc import Callable
 from functools import cached_property
 from typing import Protocol
 
@@ -43,11 +44,15 @@ _PARTS: tuple[Part, ...] = (
 """What `Direct` calls of aiohttp beside its documented functions."""
 
 
+Seen = Callable[[bytes], None]
+"""Told each piece of a reply's body."""
+
+
 class Exchange(Protocol):
     """Sends one request."""
 
-    async def __call__(self, body: bytes) -> Reply:
-        """The reply to this body, whatever its status.
+    async def __call__(self, body: bytes, seen: Seen | None = None) -> Reply:
+        """The reply to this body, whatever its status; `seen` is told each piece of it as it arrives.
 
         Raises:
             aiohttp.ClientError, OSError: no whole reply came.
@@ -84,11 +89,11 @@ class Plain:
         self._headers = route.headers
         self._settings = settings
 
-    async def __call__(self, body: bytes) -> Reply:
+    async def __call__(self, body: bytes, seen: Seen | None = None) -> Reply:
         route = self._route
         sent = self._session.post(route.url, data=body, headers=self._headers, proxy=route.proxy, allow_redirects=False)
         async with sent as response:
-            content = await _body(response.content, response.status, self._settings)
+            content = await _body(response.content, response.status, self._settings, seen)
             return Reply(response.status, response.headers, content)
 
 
@@ -107,7 +112,7 @@ class Direct:
         self._settings = settings
         self._head = _head(self._target)
 
-    async def __call__(self, body: bytes) -> Reply:
+    async def __call__(self, body: bytes, seen: Seen | None = None) -> Reply:
         try:
             connection = await self._connector.connect(self._target, traces=[], timeout=self._timeout)
         except TimeoutError as error:
@@ -123,7 +128,7 @@ class Direct:
             # What comes before the reply says nothing (HTTP 1xx).
             while message.code < 200 and message.code != 101:
                 message, content = await protocol.read()
-            read = await _body(content, message.code, self._settings)
+            read = await _body(content, message.code, self._settings, seen)
         except HttpProcessingError as error:
             connection.close()
             raise aiohttp.ClientPayloadError(f"it did not answer in HTTP: {error.message}") from error
@@ -149,12 +154,14 @@ def _head(target: aiohttp.ClientRequest) -> bytes:
     return ("\r\n".join(lines) + "\r\nContent-Length: ").encode()
 
 
-async def _body(content: aiohttp.StreamReader, status: int, settings: HttpSettings) -> bytes:
+async def _body(content: aiohttp.StreamReader, status: int, settings: HttpSettings, seen: Seen | None) -> bytes:
     chunks = []
     size = 0
     while not content.at_eof():
         chunk = await content.readany()
         chunks.append(chunk)
+        if seen is not None:
+            seen(chunk)
         size += len(chunk)
         if size > settings.largest:
             raise ItemError(

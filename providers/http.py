@@ -17,12 +17,15 @@ from typing import Protocol, Self
 import aiohttp
 import structlog
 
-from semprop.providers.base import Capabilities, Completion, Request
+from semprop.providers.base import Capabilities, Completion, Request, Timing
 from semprop.providers.classify import Origin, Reply, classify, redacted, without
-from semprop.providers.connection import HttpSettings, find_key, is_loopback, route, unusable
+from semprop.providers.clock import Clock
+from semprop.providers.connection import HttpSettings, Route, find_key, is_loopback, route, unusable
 from semprop.providers.deadlines import Deadlines
 from semprop.providers.errors import ErrorClass, ProviderError, RetryError, StopError
-from semprop.providers.exchange import Exchange, exchange
+from semprop.providers.exchange import Exchange, Seen, exchange
+from semprop.providers.folds import Fold
+from semprop.providers.streamed import Streamed
 from semprop.providers.transport import Transport
 
 _log = structlog.get_logger(__name__)
@@ -34,6 +37,14 @@ class WireFormat(Protocol):
     @property
     def path(self) -> str:
         """What stands behind the base address."""
+
+    @property
+    def stream_path(self) -> str:
+        """The same where replies come in events."""
+
+    @property
+    def stream_query(self) -> tuple[tuple[str, str], ...]:
+        """What the address asks for events with."""
 
     @property
     def model(self) -> str:
@@ -52,6 +63,12 @@ class WireFormat(Protocol):
 
     def encode(self, request: Request) -> bytes:
         """The body of a request."""
+
+    def encode_stream(self, request: Request) -> bytes:
+        """The body of a request whose reply is to come in events."""
+
+    def fold(self) -> Fold:
+        """What the events of one reply are folded into."""
 
     def decode(self, reply: Reply, request: Request) -> Completion:
         """What a reply of status 200 says; raises the `ProviderError` that it is otherwise."""
@@ -76,7 +93,12 @@ class HttpProvider:
     """One model at one endpoint over HTTP."""
 
     def __init__(
-        self, settings: HttpSettings, wire: WireFormat, capabilities: Capabilities, transport: Transport | None = None
+        self,
+        settings: HttpSettings,
+        wire: WireFormat,
+        capabilities: Capabilities,
+        transport: Transport | None = None,
+        stream: Clock | None = None,
     ) -> None:
         """
         Args:
@@ -84,7 +106,9 @@ class HttpProvider:
             wire: how it is spoken to.
             capabilities: what it promises.
             transport: shared by providers whose connections may be; None: its own.
+            stream: what the pieces of streamed replies are timed on; None: replies come whole.
         """
+        self._stream = stream
         self._settings = settings
         self._session = (transport or Transport()).join(settings)
         self._wire = wire
@@ -149,7 +173,10 @@ class HttpProvider:
         while True:
             wire = self._wire
             try:
-                reply = await self._sent(line, wire.encode(request))
+                if self._stream is None:
+                    reply, timing = await self._sent(line, wire.encode(request)), None
+                else:
+                    reply, timing = await self._streamed(line, wire, request, self._stream)
                 completion = self._read(line, wire, reply, request)
             except ProviderError as error:
                 self._errors[error.error_class.value] += 1
@@ -159,7 +186,17 @@ class HttpProvider:
                 raise
             attempts += 1
             if completion is not None:
-                return completion if attempts == 1 else replace(completion, attempts=attempts)
+                if attempts == 1 and timing is None:
+                    return completion
+                return replace(completion, attempts=attempts, timing=timing)
+
+    async def _streamed(
+        self, line: _Line, wire: WireFormat, request: Request, clock: Clock
+    ) -> tuple[Reply, Timing | None]:
+        body = wire.encode_stream(request)
+        streamed = Streamed(wire.fold(), clock)
+        reply = await self._sent(line, body, streamed.seen)
+        return streamed.whole(reply), streamed.timing
 
     def _read(self, line: _Line, wire: WireFormat, reply: Reply, request: Request) -> Completion | None:
         """What a reply says, or None if the request is to be sent again in another shape.
@@ -179,12 +216,12 @@ class HttpProvider:
                 return None
         raise classify(reply, Origin(self.identity, self._settings.key_env, secrets, wire.dialect))
 
-    async def _sent(self, line: _Line, body: bytes) -> Reply:
+    async def _sent(self, line: _Line, body: bytes, seen: Seen | None = None) -> Reply:
         self._attempts += 1
         fault: ProviderError
         try:
             with line.deadlines.deadline():
-                return await line.exchange(body)
+                return await line.exchange(body, seen)
         except aiohttp.ConnectionTimeoutError as error:
             fault = _translated(error, self.identity, line.secrets)
         except TimeoutError:
@@ -206,6 +243,8 @@ class HttpProvider:
             raise unusable(f"{self.identity} is not open: use `async with provider:` around its calls")
         key = find_key(settings)
         way = route(settings, self._wire.path, self._wire.headers(key), key)
+        if self._stream is not None:
+            way = streaming(way, self._wire)
         if way.secrets and way.url.scheme != "https" and not is_loopback(way.url.host or ""):
             _log.warning("key_sent_unencrypted", provider=self.identity, mend="use an https base address")
         session = self._session.enter()
@@ -215,6 +254,14 @@ class HttpProvider:
             await self._session.leave()
             raise
         return self._line
+
+
+def streaming(way: Route, wire: WireFormat) -> Route:
+    """The way to where a format's replies come in events, if that is another address."""
+    if wire.stream_path == wire.path:
+        return way
+    path = way.url.path.removesuffix(wire.path) + wire.stream_path
+    return replace(way, url=way.url.with_path(path).with_query(way.url.query).update_query(dict(wire.stream_query)))
 
 
 def _decoded(wire: WireFormat, reply: Reply, request: Request, secrets: tuple[str, ...]) -> Completion:

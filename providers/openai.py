@@ -7,7 +7,7 @@ found in its refusal, and the next value of the format leaves it out and says so
 
 from __future__ import annotations
 
-import re
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -16,19 +16,26 @@ from typing import Self
 import orjson
 
 from semprop.providers.base import (
-    Choices,
     Completion,
     Constraint,
-    JsonSchema,
     LimitSeen,
     Request,
     Stop,
     TokenLogprob,
     Usage,
 )
-from semprop.providers.classify import Detail, Origin, Reply, classify, read_detail
-from semprop.providers.errors import ErrorClass, ItemError, ProviderError, RetryError
+from semprop.providers.classify import Origin, Reply, classify
+from semprop.providers.constraints import STATED, is_strict, name_of, schema_of, schema_text, unwrapped
+from semprop.providers.errors import ErrorClass, ItemError, ProviderError
 from semprop.providers.headers import limits_seen
+from semprop.providers.openai_stream import ChatFold
+from semprop.providers.reading import count, malformed, read_object, text_parts
+from semprop.providers.refusals import check_lacking, refused_field
+
+SPOKEN = "an OpenAI-compatible chat endpoint"
+
+SURELY = 8_192
+"""Bytes of a prompt from which on too few tokens mean that it was cut; short ones may be anything."""
 
 _LIMIT_FIELDS = ("max_tokens", "max_completion_tokens")
 
@@ -47,22 +54,6 @@ _STOPS: Mapping[str, Stop] = {
     "refusal": Stop.REFUSAL,
 }
 
-_REFUSES = re.compile(
-    r"unsupported|not (?:be )?supported|n't support|not support|unrecogni[sz]ed|unknown|unexpected|unavailable|"
-    r"not (?:currently )?available|not permitted|not allowed|enabled only|no longer accept|only the default",
-    re.IGNORECASE,
-)
-_REFUSING_CODES = ("unsupported_parameter", "unsupported_value", "unknown_parameter")
-_REFUSING_STATUSES = (400, 403, 404, 422, 501)
-
-_SPELLINGS: Mapping[str, tuple[str, ...]] = {
-    "response_format": ("response_format", "response format", "json_schema", "structured output"),
-    "logprobs": ("logprobs", "top_logprobs"),
-}
-
-STATED = "Answer with one JSON value that this JSON schema describes, and with nothing else:\n"
-"""Stands before a schema that had to go into the prompt, because the endpoint takes no `response_format`."""
-
 
 @dataclass(frozen=True, slots=True)
 class OpenAIFormat:
@@ -77,6 +68,11 @@ class OpenAIFormat:
         limit_field: the field that bounds the output tokens.
         dropped: fields that are no longer sent, in the order in which they were refused.
         renamed: whether `limit_field` is not the one that was tried first.
+        path: what stands behind the base address.
+        key_header: the header that carries the key, alone or as a bearer token.
+        lacks: fields of `Sampling` that this endpoint has no place for.
+        names: fields that it calls otherwise, as (here, there).
+        cut_above: bytes of a prompt for each token counted beyond which the endpoint must have cut it in silence.
     """
 
     model: str
@@ -87,11 +83,11 @@ class OpenAIFormat:
     limit_field: str = "max_tokens"
     dropped: tuple[str, ...] = ()
     renamed: bool = False
-
-    @property
-    def path(self) -> str:
-        """What stands behind the base address."""
-        return "/chat/completions"
+    path: str = "/chat/completions"
+    key_header: str = "Authorization"
+    lacks: tuple[str, ...] = ()
+    names: tuple[tuple[str, str], ...] = ()
+    cut_above: float = math.inf
 
     @property
     def degraded(self) -> tuple[str, ...]:
@@ -104,17 +100,50 @@ class OpenAIFormat:
 
     def headers(self, key: str) -> dict[str, str]:
         """The headers that carry the key, if there is one."""
-        return {"Authorization": f"Bearer {key}"} if key else {}
+        if not key:
+            return {}
+        return {self.key_header: f"Bearer {key}" if self.key_header == "Authorization" else key}
 
     def encode(self, request: Request) -> bytes:
-        """The body of one request. Equal requests give equal bytes."""
+        """The body of one request. Equal requests give equal bytes.
+
+        Raises:
+            StopError: the request asks for what this endpoint has no place for (CONFIGURATION).
+        """
+        return orjson.dumps(self._document(request))
+
+    @property
+    def stream_path(self) -> str:
+        """The same for replies in events: what is to come stands in the body."""
+        return self.path
+
+    @property
+    def stream_query(self) -> tuple[tuple[str, str], ...]:
+        """Nothing: it stands in the body."""
+        return ()
+
+    def encode_stream(self, request: Request) -> bytes:
+        """The same, answered in events that end with the usage."""
+        options = {} if "stream_options" in self.dropped else {"stream_options": {"include_usage": True}}
+        return orjson.dumps(self._document(request) | {"stream": True} | options)
+
+    def fold(self) -> ChatFold:
+        """What the events are folded into."""
+        return ChatFold()
+
+    def _document(self, request: Request) -> dict[str, object]:
+        if self.lacks:
+            check_lacking(request.sampling, self.lacks, self.origin, SPOKEN)
         document: dict[str, object] = {"model": self.model, "messages": self._messages(request)}
         document.update(self._fields(request))
         for name in self.dropped:
             document.pop(name, None)
+        for here, there in self.names:
+            if here in document:
+                document[there] = document.pop(here)
         if self.body != "{}":
             document.update(orjson.loads(self.body))
-        return orjson.dumps(document)
+        return document
 
     def decode(self, reply: Reply, request: Request) -> Completion:
         """What a reply of status 200 says.
@@ -122,24 +151,28 @@ class OpenAIFormat:
         Raises:
             RetryError: the body is cut or is not what it should be (TRANSIENT).
             ProviderError: the body holds an error, classed as `classify` does.
+            ItemError: the endpoint read less than the prompt, and did not say so (CONTEXT).
         """
-        document = self._document(reply)
+        document = read_object(reply, self.origin, SPOKEN)
         choices = document.get("choices")
         choice = choices[0] if isinstance(choices, list) and choices else None
         if not isinstance(choice, dict):
-            raise self._malformed("it holds no choices")
+            raise malformed(self.origin, SPOKEN, "it holds no choices")
         if choice.get("error") or choice.get("finish_reason") == "error":
             raise self._refusal_inside(reply, choice)
         message = choice.get("message")
         if not isinstance(message, dict):
-            raise self._malformed("its first choice holds no message")
-        text, refusal = _text_of(message.get("content")), _text_of(message.get("refusal"))
+            raise malformed(self.origin, SPOKEN, "its first choice holds no message")
+        text, refusal = text_parts(message.get("content")), text_parts(message.get("refusal"))
         stop = Stop.REFUSAL if refusal and not text else _stop_of(choice.get("finish_reason"))
         model, identifier = document.get("model"), document.get("id")
+        usage = _usage_of(document.get("usage"))
+        if self.cut_above < math.inf:
+            _check_whole(request, usage, self)
         return Completion(
-            text=_unwrapped(text or refusal, request.schema),
+            text=unwrapped(text or refusal, request.schema),
             stop=stop,
-            usage=_usage_of(document.get("usage")),
+            usage=usage,
             model=model if isinstance(model, str) and model else self.model,
             request_id=reply.headers.get("x-request-id") or (identifier if isinstance(identifier, str) else None),
             logprobs=_logprobs_of(choice.get("logprobs")),
@@ -155,19 +188,9 @@ class OpenAIFormat:
 
         None for every other refusal: a value out of range, a prompt too long, a wrong key.
         """
-        if reply.status not in _REFUSING_STATUSES:
-            return None
-        detail = read_detail(reply.body)
-        sent = dict.fromkeys(
-            "logprobs" if name == "top_logprobs" else name
-            for name, _ in self._fields(request)
-            if name not in self.dropped
-        )
-        if not _is_about_a_field(reply, detail):
-            return None
-        named = detail.param.split(".")[0]
-        named = "logprobs" if named == "top_logprobs" else named
-        return named if named in sent else _first_named(detail.message, tuple(sent))
+        names = (*(name for name, _ in self._fields(request)), "stream_options")
+        sent = dict.fromkeys("logprobs" if name == "top_logprobs" else name for name in names)
+        return refused_field(reply, tuple(name for name in sent if name not in self.dropped))
 
     def without(self, name: str) -> Self:
         """This format, doing without a refused field: the token bound gets its other name once, the rest is
@@ -186,7 +209,7 @@ class OpenAIFormat:
         messages = [{"role": message.role, "content": message.text} for message in request.messages]
         if request.schema is not None and "response_format" in self.dropped and messages:
             last = messages[-1]
-            stated = f"{last['content']}\n\n{STATED}{_schema_text(request.schema)}"
+            stated = f"{last['content']}\n\n{STATED}{schema_text(request.schema)}"
             messages[-1] = {"role": last["role"], "content": stated}
         return messages
 
@@ -209,17 +232,6 @@ class OpenAIFormat:
             fields.append(("response_format", _response_format(request.schema)))
         return fields
 
-    def _document(self, reply: Reply) -> dict[str, object]:
-        try:
-            document = orjson.loads(reply.body)
-        except orjson.JSONDecodeError as error:
-            raise self._malformed("it is not whole JSON") from error
-        if not isinstance(document, dict):
-            raise self._malformed("it is not a JSON object")
-        if document.get("error"):
-            raise classify(reply, self.origin)
-        return document
-
     @property
     def origin(self) -> Origin:
         """Who answers, for messages."""
@@ -229,103 +241,31 @@ class OpenAIFormat:
         body = orjson.dumps({"error": choice.get("error") or "the endpoint's model failed while it answered"})
         return classify(Reply(reply.status, reply.headers, body), self.origin)
 
-    def _malformed(self, what: str) -> RetryError:
-        return RetryError(
-            f"{self.identity} answered with a body that cannot be used: {what}. It is asked again; if it stays, "
-            "check that the base address is that of an OpenAI-compatible chat endpoint",
-            ErrorClass.TRANSIENT,
-            status=200,
-        )
-
-
-def _is_about_a_field(reply: Reply, detail: Detail) -> bool:
-    if any(code in _REFUSING_CODES for code in detail.codes):
-        return True
-    refusal = classify(reply, Origin(""))
-    about_content = isinstance(refusal, ItemError) and refusal.error_class is not ErrorClass.BAD_REQUEST
-    return not about_content and _REFUSES.search(detail.message) is not None
-
-
-def _first_named(message: str, sent: tuple[str, ...]) -> str | None:
-    """The field of those sent whose name stands first in the message."""
-    places = []
-    for name in sent:
-        for spelling in _SPELLINGS.get(name, (name,)):
-            found = re.search(rf"(?<![\w.]){re.escape(spelling)}", message, re.IGNORECASE)
-            # `stop` is also an everyday word: as a field it stands in quotes.
-            if found and (name != "stop" or re.search(r"['\"`]stop['\"`]", message)):
-                places.append((found.start(), name))
-    return min(places)[1] if places else None
-
 
 @lru_cache(maxsize=256)
 def _response_format(constraint: Constraint) -> Mapping[str, object]:
-    name = constraint.name if isinstance(constraint, JsonSchema) else "choice"
-    schema = orjson.loads(_schema_text(constraint))
+    schema = schema_of(constraint)
     return {
         "type": "json_schema",
-        "json_schema": {
-            "name": re.sub(r"[^A-Za-z0-9_-]", "_", name)[:64] or "reply",
-            "schema": schema,
-            "strict": _is_strict(schema),
-        },
+        "json_schema": {"name": name_of(constraint), "schema": schema, "strict": is_strict(schema)},
     }
-
-
-def _schema_text(constraint: Constraint) -> str:
-    if isinstance(constraint, JsonSchema):
-        return constraint.document
-    schema = {
-        "type": "object",
-        "properties": {"answer": {"type": "string", "enum": constraint.options}},
-        "required": ["answer"],
-        "additionalProperties": False,
-    }
-    return orjson.dumps(schema).decode()
-
-
-def _is_strict(schema: object) -> bool:
-    """Whether strict mode would take the schema: every object closed and all of its properties required."""
-    waiting = [schema]
-    while waiting:
-        part = waiting.pop()
-        if isinstance(part, list):
-            waiting += part
-        elif isinstance(part, dict):
-            properties = part.get("properties")
-            if part.get("type") == "object" or properties is not None:
-                named = list(properties) if isinstance(properties, dict) else []
-                if part.get("additionalProperties") is not False or sorted(part.get("required", [])) != sorted(named):
-                    return False
-            waiting += [value for value in part.values() if isinstance(value, dict | list)]
-    return True
-
-
-def _unwrapped(text: str, constraint: Constraint | None) -> str:
-    """The chosen text out of `{"answer": …}`; any other text stays as it is, for the reader to judge."""
-    if not isinstance(constraint, Choices) or not text.lstrip().startswith("{"):
-        return text
-    try:
-        document = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return text
-    answer = document.get("answer") if isinstance(document, dict) else None
-    return answer if isinstance(answer, str) and answer in constraint.options else text
-
-
-def _text_of(content: object) -> str:
-    if isinstance(content, str):
-        return content
-    if not isinstance(content, list):
-        return ""
-    texts = [part.get("text") for part in content if isinstance(part, dict) and part.get("type") == "text"]
-    return "".join(text for text in texts if isinstance(text, str))
 
 
 def _stop_of(reason: object) -> Stop:
     if reason is None:
         return Stop.END
     return _STOPS.get(reason.lower(), Stop.OTHER) if isinstance(reason, str) else Stop.OTHER
+
+
+def _check_whole(request: Request, usage: Usage, wire: OpenAIFormat) -> None:
+    size = sum(len(message.text.encode()) for message in request.messages)
+    if usage.input and size >= SURELY and size > wire.cut_above * usage.input:
+        raise ItemError(
+            f"{wire.identity} read {usage.input} tokens of a prompt of {size} bytes: it cut the prompt in silence; "
+            "give the model a longer context (num_ctx), or shorten the prompt",
+            ErrorClass.CONTEXT,
+            status=200,
+        )
 
 
 _NOTHING: Mapping[str, object] = {}
@@ -339,17 +279,12 @@ def _usage_of(usage: object) -> Usage:
     completion = completion if isinstance(completion, dict) else _NOTHING
     cached = prompt.get("cached_tokens", usage.get("prompt_cache_hit_tokens"))
     return Usage(
-        input=_count(usage.get("prompt_tokens")),
-        cached_read=_count(cached),
-        cache_write=_count(prompt.get("cache_write_tokens")),
-        output=_count(usage.get("completion_tokens")),
-        reasoning=_count(completion.get("reasoning_tokens")),
+        input=count(usage.get("prompt_tokens")),
+        cached_read=count(cached),
+        cache_write=count(prompt.get("cache_write_tokens")),
+        output=count(usage.get("completion_tokens")),
+        reasoning=count(completion.get("reasoning_tokens")),
     )
-
-
-def _count(value: object) -> int | None:
-    # Not isinstance: true and false are integers too.
-    return value if type(value) is int and value >= 0 else None
 
 
 def _logprobs_of(logprobs: object) -> tuple[TokenLogprob, ...]:

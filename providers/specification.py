@@ -18,22 +18,13 @@ from yarl import URL
 from semprop.providers.base import Capabilities, Sampling
 from semprop.providers.errors import ErrorClass, StopError
 from semprop.providers.hedging import Hedge
+from semprop.providers.kinds import KINDS
 from semprop.providers.limits import PERIODS, RESOURCES, Dimension
 from semprop.providers.prices import Prices
 from semprop.providers.profiles import PROFILES
 
-KINDS: Mapping[str, str] = {
-    "openai": "openai:MODEL[@https://BASE] (any OpenAI-compatible chat endpoint)",
-    "embedded": "embedded:smollm2 or embedded:FILE.gguf (a model inside this process)",
-    "simulated": "simulated:[SETTINGS] (no language model, only rules: for trials and tests)",
-}
-"""The kinds that exist, each with how it is written."""
-
 _SPELLED = ("kind", "model", "base", "name")
 """What a specification has from its text or its table's name."""
-
-OPENAI_BASE = "https://api.openai.com/v1"
-OPENAI_KEY = "OPENAI_API_KEY"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +52,8 @@ class Specification:
         ca: a file or folder of certificate authorities.
         identity: what answers, in place of `kind:model@base` (so that a moved endpoint keeps its replies).
         prices: in place of the listed ones.
+        stream: whether replies come in events, so that their first token and gaps are timed; the text is the same.
+        prompt_cache: whether prompts are marked for a service whose prompt cache wants to be told (Anthropic).
         capabilities: single promises, in place of the kind's own.
     """
 
@@ -85,6 +78,8 @@ class Specification:
     group: str | None = None
     profile: str | None = None
     hedge: Hedge | None = None
+    stream: bool = False
+    prompt_cache: bool = False
 
     @property
     def text(self) -> str:
@@ -118,9 +113,11 @@ def parse(text: str) -> Specification:
     if not model and kind != "simulated":
         raise _fault(f"the provider {_short(text)} names no model; {_kinds()}")
     if base is not None:
-        if kind != "openai":
+        if not KINDS[kind].moves:
             raise _fault(f"the provider {_short(kind + ':' + model)} takes no address: leave out everything from @")
         _check_base(base)
+    elif KINDS[kind].is_http and not KINDS[kind].base:
+        raise _fault(f"the provider {_short(text)} names no address: write {KINDS[kind].written}")
     return Specification(kind, model, base)
 
 
@@ -213,6 +210,8 @@ class _Table:
             group=self.text("group"),
             profile=self.profile(),
             hedge=self.hedge(),
+            stream=self.switch("stream"),
+            prompt_cache=self.switch("prompt_cache"),
         )
 
     def limits(self, name: str) -> tuple[tuple[str, float], ...]:
@@ -304,6 +303,13 @@ class _Table:
             raise self.wrong(name, "a table")
         return _Table(f"{self.place}, {name}", value)
 
+    def switch(self, name: str) -> bool:
+        """True or false; false if there is nothing."""
+        value = self.table.get(name, False)
+        if not isinstance(value, bool):
+            raise self.wrong(name, "true or false")
+        return value
+
     def text(self, name: str) -> str | None:
         """A text, or None if there is none."""
         value = self.table.get(name)
@@ -353,7 +359,7 @@ def _check_base(base: str) -> None:
 
 
 def _kinds() -> str:
-    return "the kinds are: " + "; ".join(KINDS.values())
+    return "the kinds are: " + "; ".join(kind.written for kind in KINDS.values())
 
 
 def _short(text: str) -> str:

@@ -11,52 +11,31 @@ in the queue.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from random import Random
 
 from yarl import URL
 
 from semprop.providers import embedded, simulated
-from semprop.providers.base import Capabilities, Provider, Usage
-from semprop.providers.clock import Clock, SystemClock
-from semprop.providers.connection import HttpSettings, is_loopback
+from semprop.providers.base import Provider, Usage
+from semprop.providers.endpoints import over_http
 from semprop.providers.hedging import Hedge, Hedging
-from semprop.providers.http import HttpProvider
+from semprop.providers.kinds import KINDS
 from semprop.providers.layers import Defaults, InFlight, Layer, Meter, Price, Stack
 from semprop.providers.learning import limiter_waits
 from semprop.providers.limiter import Limiter, Terms
 from semprop.providers.limiting import Limits
-from semprop.providers.openai import OpenAIFormat
 from semprop.providers.prices import price_of
 from semprop.providers.profiles import PROFILES, Profile, profile_of
-from semprop.providers.retry import Retry, RetryPolicy
-from semprop.providers.specification import OPENAI_BASE, OPENAI_KEY, Specification, resolve
+from semprop.providers.retry import Retry
+from semprop.providers.specification import Specification, resolve
+from semprop.providers.surroundings import Surroundings
 from semprop.providers.transport import Transport
 
-IN_FLIGHT: Mapping[str, int | None] = {"openai": None, "embedded": 1, "simulated": 64}
-"""Requests at once where nobody said: one for the embedded model, whose replies repeat only so; found out for
+IN_FLIGHT: Mapping[str, int] = {"embedded": 1, "simulated": 64}
+"""Requests at once where nobody said: one for the embedded model, whose replies repeat only so. Found out for
 endpoints, between their profile's `start` and `most`."""
-
-OPENAI_CAPABILITIES = Capabilities(schema=True, choices=True, logprobs=True)
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What a provider takes from outside.
-
-    Attributes:
-        environment: variables: keys, proxies, certificate authorities. None: those of the process.
-        clock: what waits are measured on.
-        random: what draws their length; no decision of a run reads it. None: seeded by the system.
-        retry: when to ask again.
-    """
-
-    environment: Mapping[str, str] | None = field(default=None, repr=False)
-    clock: Clock = field(default_factory=SystemClock)
-    random: Random | None = None
-    retry: RetryPolicy = RetryPolicy()
 
 
 def connect(
@@ -88,7 +67,9 @@ def connect(
         specification = resolve(specification, named or {})
     around = surroundings or Surroundings()
     if in_flight is None:
-        in_flight = specification.in_flight if specification.in_flight is not None else IN_FLIGHT[specification.kind]
+        in_flight = (
+            specification.in_flight if specification.in_flight is not None else IN_FLIGHT.get(specification.kind)
+        )
     shared = in_flight if isinstance(in_flight, InFlight) else None
     bound = in_flight if not isinstance(in_flight, InFlight) else in_flight.limit
     profile = _profile(specification)
@@ -123,17 +104,18 @@ def computed_at_once(specification: Specification) -> int:
 def _profile(specification: Specification) -> Profile:
     if specification.profile is not None:
         return PROFILES[specification.profile]
-    if specification.kind != "openai":
-        return PROFILES["local"]
-    return profile_of(URL(specification.base or OPENAI_BASE).host or "")
+    kind = KINDS[specification.kind]
+    if kind.profile is not None:
+        return PROFILES[kind.profile]
+    return profile_of(URL(specification.base or kind.base).host or "")
 
 
 def _terms(specification: Specification, in_flight: int | None, profile: Profile) -> Terms:
     account = specification.account
     if account is None:
-        base = URL(specification.base or OPENAI_BASE).authority if specification.kind == "openai" else ""
-        key = OPENAI_KEY if specification.key_env is None else specification.key_env
-        account = f"{base}[{key}]" if base else specification.kind
+        kind = KINDS[specification.kind]
+        key = kind.key_env if specification.key_env is None else specification.key_env
+        account = f"{URL(specification.base or kind.base).authority}[{key}]" if kind.is_http else kind.name
     return Terms(
         account=account,
         group=specification.group or specification.model,
@@ -157,50 +139,13 @@ def _endpoint(
         case "simulated":
             return simulated.connect(specification.model)
         case _:
-            return _openai(specification, connections, profile, around, transport)
-
-
-def _openai(
-    specification: Specification,
-    connections: int,
-    profile: Profile,
-    around: Surroundings,
-    transport: Transport | None,
-) -> HttpProvider:
-    base = specification.base or OPENAI_BASE
-    host = URL(base).host or ""
-    key_env = OPENAI_KEY if specification.key_env is None else specification.key_env
-    carries_key = any(name.lower() in ("authorization", "api-key", "x-api-key") for name, _ in specification.headers)
-    if carries_key and specification.key_env is None:
-        key_env = ""
-    identity = f"openai:{specification.model}@{base}"
-    settings = HttpSettings(
-        base=base,
-        identity=identity,
-        key_env=key_env,
-        needs_key=not is_loopback(host),
-        headers=specification.headers,
-        query=specification.query,
-        timeout=specification.timeout,
-        connections=connections,
-        ca=specification.ca,
-        environment=os.environ if around.environment is None else around.environment,
-    )
-    wire = OpenAIFormat(
-        model=specification.model,
-        identity=identity,
-        key_env=key_env,
-        dialect=profile.dialect,
-        body=specification.body,
-        # OpenAI itself takes the new name for all of its chat models; most others know the old one only.
-        limit_field="max_completion_tokens" if host == "api.openai.com" else "max_tokens",
-    )
-    return HttpProvider(settings, wire, OPENAI_CAPABILITIES, transport)
+            return over_http(specification, connections, profile, around, transport)
 
 
 def _price(specification: Specification) -> Price:
-    if specification.kind == "openai" or specification.prices is not None:
-        return price_of(specification.model, specification.base or OPENAI_BASE, specification.prices)
+    kind = KINDS[specification.kind]
+    if kind.is_http or specification.prices is not None:
+        return price_of(specification.model, specification.base or kind.base, specification.prices)
     return _free
 
 

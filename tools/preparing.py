@@ -32,7 +32,8 @@ from semprop.providers.layers import Stack
 from semprop.providers.limiter import Limiter
 from semprop.providers.specification import load as load_providers
 from semprop.providers.specification import resolve as resolve_provider
-from semprop.providers.stack import Surroundings, connect
+from semprop.providers.stack import connect
+from semprop.providers.surroundings import Surroundings
 from semprop.providers.transport import Transport
 from semprop.tools.descriptors import SPARE, raise_file_limit
 

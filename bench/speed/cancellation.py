@@ -38,7 +38,7 @@ from semprop.providers.learning import limiter_waits
 from semprop.providers.limiter import Limiter, Terms
 from semprop.providers.limiting import Limits
 from semprop.providers.retry import Retry, RetryPolicy
-from semprop.providers.stack import Surroundings
+from semprop.providers.surroundings import Surroundings
 
 AT_ONCE = 64
 """Runs at once, which share one provider."""

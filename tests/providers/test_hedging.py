@@ -20,7 +20,8 @@ from semprop.providers.limiting import Limits
 from semprop.providers.retry import Retry, RetryPolicy
 from semprop.providers.scripted import Answer, Scripted, VirtualClock
 from semprop.providers.specification import Specification
-from semprop.providers.stack import Surroundings, connect
+from semprop.providers.stack import connect
+from semprop.providers.surroundings import Surroundings
 
 EAGER = Hedge(after=2.0, extra=1.0)
 

@@ -26,7 +26,8 @@ from semprop.providers.openai import OpenAIFormat
 from semprop.providers.retry import RetryPolicy
 from semprop.providers.scripted import VirtualClock
 from semprop.providers.specification import Specification
-from semprop.providers.stack import Surroundings, connect
+from semprop.providers.stack import connect
+from semprop.providers.surroundings import Surroundings
 
 REQUEST = Request((Message.of("user", "hello"),), Sampling(temperature=0.0, max_tokens=9, seed=1))
 SECRET = "sk-planted-0123456789"

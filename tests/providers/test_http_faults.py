@@ -19,7 +19,8 @@ from semprop.providers.limiter import Limiter
 from semprop.providers.retry import RetryPolicy
 from semprop.providers.scripted import VirtualClock
 from semprop.providers.specification import Specification
-from semprop.providers.stack import Surroundings, connect
+from semprop.providers.stack import connect
+from semprop.providers.surroundings import Surroundings
 
 REQUEST = Request((Message.of("user", "hello"),))
 BODY = orjson.dumps({"choices": [{"message": {"content": "fine"}}], "usage": {"prompt_tokens": 1}})

@@ -12,7 +12,8 @@ from semprop.providers.classify import Origin, Reply, classify
 from semprop.providers.errors import ErrorClass, StopError
 from semprop.providers.limiter import Limiter
 from semprop.providers.specification import Specification, load
-from semprop.providers.stack import Surroundings, connect
+from semprop.providers.stack import connect
+from semprop.providers.surroundings import Surroundings
 
 NOTHING = Surroundings(environment={})
 

@@ -17,6 +17,7 @@ NAMES = [
     "InFlight",
     "ItemError",
     "JsonSchema",
+    "Kind",
     "LimitSeen",
     "Limiter",
     "Message",

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from semprop.providers.base import Sampling
 from semprop.providers.errors import ErrorClass, StopError
 from semprop.providers.hedging import Hedge
+from semprop.providers.kinds import KINDS
 from semprop.providers.prices import Prices
-from semprop.providers.specification import KINDS, Specification, load, parse, resolve, tables
+from semprop.providers.specification import Specification, load, parse, resolve, tables
 
 models = st.text(
     st.characters(codec="utf-8", exclude_categories=("Cs", "Cc", "Zs", "Zl", "Zp")), min_size=1, max_size=30

@@ -13,7 +13,8 @@ from semprop.providers.layers import Defaults, InFlight, Meter, Stack, filled, u
 from semprop.providers.prices import Prices
 from semprop.providers.scripted import Scripted
 from semprop.providers.specification import Specification, load
-from semprop.providers.stack import Surroundings, computed_at_once, connect
+from semprop.providers.stack import computed_at_once, connect
+from semprop.providers.surroundings import Surroundings
 
 NOTHING = Surroundings(environment={})
 

@@ -11,7 +11,8 @@ from answering import Answer, answering, reply
 from semprop.providers.base import Message, Request
 from semprop.providers.layers import Stack
 from semprop.providers.specification import Specification
-from semprop.providers.stack import Surroundings, connect
+from semprop.providers.stack import connect
+from semprop.providers.surroundings import Surroundings
 from semprop.providers.transport import Transport
 
 REQUEST = Request((Message.of("user", "hello"),))

@@ -15,7 +15,7 @@ import orjson
 from semprop.providers import RetryPolicy, VirtualClock
 from semprop.providers.budget import Caps
 from semprop.providers.specification import Specification
-from semprop.providers.stack import Surroundings
+from semprop.providers.surroundings import Surroundings
 from semprop.tools.endpoint import Endpoint, parse
 from semprop.tools.endpoint import Served as Mock
 from semprop.tools.endpoint import serving as serving_mock

@@ -10,7 +10,8 @@ import pytest
 from semprop.providers import ErrorClass, Message, Request, RetryPolicy, VirtualClock
 from semprop.providers.errors import ProviderFailure
 from semprop.providers.specification import Specification
-from semprop.providers.stack import Surroundings, connect
+from semprop.providers.stack import connect
+from semprop.providers.surroundings import Surroundings
 from semprop.tools.endpoint import Endpoint, parse, serving
 
 REQUEST = Request((Message.of("user", "hello"),))

@@ -17,7 +17,7 @@ from semprop.bench.worlds import examples, lookup_graph
 from semprop.engine import Exact, Specification, optimize, semantic
 from semprop.providers import ErrorClass, Message, Request, StopError, VirtualClock, connect
 from semprop.providers.base import LimitSeen
-from semprop.providers.stack import Surroundings
+from semprop.providers.surroundings import Surroundings
 from semprop.tools.endpoint import Endpoint, parse, serving
 
 REQUEST = Request((Message.of("user", "hello"),))

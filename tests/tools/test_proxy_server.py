@@ -13,7 +13,7 @@ from proxying import FIXED, GREEDY, HELLO, attempts, mocked, proxied
 from semprop.engine.errors import SpecificationError, UsageError
 from semprop.providers import Message, Request, RetryPolicy, connect
 from semprop.providers.specification import parse
-from semprop.providers.stack import Surroundings
+from semprop.providers.surroundings import Surroundings
 from semprop.tools.proxy import Settings
 
 KEY = "sk-planted-0123456789abcdef"

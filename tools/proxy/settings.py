@@ -13,7 +13,7 @@ from semprop.engine.errors import SpecificationError
 from semprop.providers.budget import Caps
 from semprop.providers.connection import is_loopback
 from semprop.providers.specification import Specification
-from semprop.providers.stack import Surroundings
+from semprop.providers.surroundings import Surroundings
 from semprop.tools.serving.connection import Bounds
 
 BOUNDS = Bounds(largest=16 * 1024 * 1024, idle=75.0, receiving=60.0, sending=120.0)

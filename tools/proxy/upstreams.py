@@ -24,7 +24,8 @@ from semprop.providers.errors import StopError
 from semprop.providers.layers import Stack, filled
 from semprop.providers.limiter import Limiter
 from semprop.providers.specification import Specification, resolve
-from semprop.providers.stack import Surroundings, connect
+from semprop.providers.stack import connect
+from semprop.providers.surroundings import Surroundings
 from semprop.providers.transport import Transport
 from semprop.tools.proxy.attempts import Accounts, Attempts
 

@@ -1,0 +1,276 @@
+"""The wire format of Anthropic's messages.
+
+Takes a `Request` and gives body bytes; takes a `Reply` and gives a `Completion` or the error that it is. Pure. System
+text stands apart from the turns; a schema is asked for as the input of one tool that must be used, and that input is
+the reply's text. What the format has no place for (`seed`, log probabilities) is refused, never left out in silence.
+Source: the service's own reference of `POST /v1/messages`, version 2023-06-01.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import orjson
+
+from semprop.providers.base import Completion, Request, Stop, Usage
+from semprop.providers.classify import Origin, Reply
+from semprop.providers.constraints import STATED, name_of, schema_of, schema_text, unwrapped
+from semprop.providers.headers import limits_seen
+from semprop.providers.reading import count, malformed, read_object
+from semprop.providers.refusals import check_lacking, refused_field
+from semprop.providers.sse import Event
+
+SPOKEN = "Anthropic's messages"
+
+LACKS = ("seed", "top_logprobs")
+"""Fields of `Sampling` that the format has no place for."""
+
+VERSION = "2023-06-01"
+
+MOST = 4_096
+"""Output tokens where nobody gave a bound: the format demands one. A reply that reaches it is marked as cut."""
+
+_STOPS: Mapping[str, Stop] = {
+    "end_turn": Stop.END,
+    "stop_sequence": Stop.END,
+    "tool_use": Stop.END,
+    "max_tokens": Stop.LENGTH,
+    "model_context_window_exceeded": Stop.LENGTH,
+    "refusal": Stop.REFUSAL,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class AnthropicFormat:
+    """How one model is spoken to.
+
+    Attributes:
+        model: its name as the endpoint knows it.
+        origin: who answers, for messages.
+        body: further fields of the body, as the text of one JSON object.
+        cached: whether the system text and the schema are marked as the prefix that a prompt cache may keep.
+        dropped: fields that are no longer sent, in the order in which they were refused.
+        path: what stands behind the base address.
+    """
+
+    model: str
+    origin: Origin = Origin("anthropic", "ANTHROPIC_API_KEY", dialect="anthropic")
+    body: str = "{}"
+    cached: bool = False
+    dropped: tuple[str, ...] = ()
+    path: str = "/messages"
+
+    @property
+    def dialect(self) -> str:
+        """Which headers tell of limits."""
+        return self.origin.dialect
+
+    @property
+    def degraded(self) -> tuple[str, ...]:
+        """What this endpoint refused and how it is done without, for people."""
+        how = {"tools": ": the schema stands in the prompt"}
+        return tuple(f"{name} not sent{how.get(name, '')}" for name in self.dropped)
+
+    def headers(self, key: str) -> dict[str, str]:
+        """The version of the format, and the header that carries the key, if there is one."""
+        return {"anthropic-version": VERSION} | ({"x-api-key": key} if key else {})
+
+    def encode(self, request: Request) -> bytes:
+        """The body of one request. Equal requests give equal bytes.
+
+        Raises:
+            StopError: the request asks for what the format has no place for (CONFIGURATION).
+        """
+        return orjson.dumps(self._document(request))
+
+    @property
+    def stream_path(self) -> str:
+        """The same for replies in events: what is to come stands in the body."""
+        return self.path
+
+    @property
+    def stream_query(self) -> tuple[tuple[str, str], ...]:
+        """Nothing: it stands in the body."""
+        return ()
+
+    def encode_stream(self, request: Request) -> bytes:
+        """The same, answered in events."""
+        return orjson.dumps(self._document(request) | {"stream": True})
+
+    def fold(self) -> MessageFold:
+        """What the events are folded into."""
+        return MessageFold()
+
+    def decode(self, reply: Reply, request: Request) -> Completion:
+        """What a reply of status 200 says.
+
+        Raises:
+            RetryError: the body is cut or is not what it should be (TRANSIENT).
+            ProviderError: the body holds an error, classed as `classify` does.
+        """
+        document = read_object(reply, self.origin, SPOKEN)
+        blocks = document.get("content")
+        if not isinstance(blocks, list):
+            raise malformed(self.origin, SPOKEN, "it holds no content")
+        model, identifier = document.get("model"), document.get("id")
+        reason = document.get("stop_reason")
+        return Completion(
+            text=unwrapped(_text_of(blocks), request.schema),
+            stop=_STOPS.get(reason, Stop.OTHER) if isinstance(reason, str) else Stop.END,
+            usage=_usage_of(document.get("usage")),
+            model=model if isinstance(model, str) and model else self.model,
+            request_id=reply.headers.get("request-id") or (identifier if isinstance(identifier, str) else None),
+            limits=limits_seen(reply.headers, self.dialect),
+        )
+
+    def refused_field(self, reply: Reply, request: Request) -> str | None:
+        """The field that this reply refuses to be sent, if it is one that the request can do without."""
+        optional = ("temperature", "top_p", "stop_sequences", "tools")
+        fields = self._document(request)
+        return refused_field(reply, tuple(name for name in optional if name in fields))
+
+    def without(self, name: str) -> Self:
+        """This format, doing without a refused field. The same value if that has been done already."""
+        return self if name in self.dropped else replace(self, dropped=(*self.dropped, name))
+
+    def _document(self, request: Request) -> dict[str, Any]:
+        check_lacking(request.sampling, LACKS, self.origin, SPOKEN)
+        sampling = request.sampling
+        system, turns = _turns(request)
+        tooled = request.schema is not None and "tools" not in self.dropped
+        if request.schema is not None and not tooled and turns:
+            turns[-1]["content"] += f"\n\n{STATED}{schema_text(request.schema)}"
+        document: dict[str, Any] = {"model": self.model, "max_tokens": sampling.max_tokens or MOST}
+        if system:
+            document["system"] = [self._marked({"type": "text", "text": system})] if self.cached else system
+        document["messages"] = turns
+        document |= {
+            name: value
+            for name, value in (
+                ("temperature", sampling.temperature),
+                ("top_p", sampling.top_p),
+                ("stop_sequences", list(sampling.stop) or None),
+            )
+            if value is not None and name not in self.dropped
+        }
+        if request.schema is not None and tooled:
+            name = name_of(request.schema)
+            tool = {"name": name, "description": "Give the reply.", "input_schema": schema_of(request.schema)}
+            document["tools"] = [self._marked(tool)]
+            document["tool_choice"] = {"type": "tool", "name": name}
+        document.update(orjson.loads(self.body))
+        return document
+
+    def _marked(self, block: dict[str, Any]) -> dict[str, Any]:
+        return block | {"cache_control": {"type": "ephemeral"}} if self.cached else block
+
+
+def _turns(request: Request) -> tuple[str, list[dict[str, str]]]:
+    """System texts, joined, and the turns; turns of one role that follow each other become one."""
+    system: list[str] = []
+    turns: list[dict[str, str]] = []
+    for message in request.messages:
+        if message.role == "system":
+            system.append(message.text)
+        elif turns and turns[-1]["role"] == message.role:
+            turns[-1]["content"] += f"\n\n{message.text}"
+        else:
+            turns.append({"role": message.role, "content": message.text})
+    if not turns:
+        # The format demands a turn of the user; a prompt that is all system text is that turn.
+        return "", [{"role": "user", "content": "\n\n".join(system)}]
+    return "\n\n".join(system), turns
+
+
+def _text_of(blocks: Sequence[object]) -> str:
+    """Text blocks joined; the input of a tool, as JSON, where the reply is one."""
+    known = [block for block in blocks if isinstance(block, dict)]
+    tools = [block.get("input") for block in known if block.get("type") == "tool_use"]
+    if tools:
+        return orjson.dumps(tools[0]).decode()
+    texts = (block.get("text") for block in known if block.get("type") == "text")
+    return "".join(text for text in texts if isinstance(text, str))
+
+
+def _usage_of(usage: object) -> Usage:
+    """Tokens. The service counts what a cache served or kept beside its `input_tokens`; ours include them."""
+    if not isinstance(usage, dict):
+        return Usage()
+    fresh = count(usage.get("input_tokens"))
+    read, written = count(usage.get("cache_read_input_tokens")), count(usage.get("cache_creation_input_tokens"))
+    whole = None if fresh is None else fresh + (read or 0) + (written or 0)
+    return Usage(input=whole, cached_read=read, cache_write=written, output=count(usage.get("output_tokens")))
+
+
+class MessageFold:
+    """A streamed message → the body of the same message (`semprop.providers.folds.Fold`).
+
+    Blocks come one after the other, each in deltas; counts in the first and the last frame. An error may come at any
+    time after status 200.
+    """
+
+    __slots__ = ("_blocks", "_ended", "_failed", "_message", "_parts")
+
+    def __init__(self) -> None:
+        self._message: dict[str, Any] = {}
+        self._blocks: dict[int, dict[str, Any]] = {}
+        self._parts: dict[int, list[str]] = {}
+        self._ended = False
+        self._failed: bytes | None = None
+
+    def add(self, event: Event) -> bool:
+        try:
+            document = orjson.loads(event.data)
+        except orjson.JSONDecodeError:
+            document = None
+        match document:
+            case {"type": "error"} | {"error": dict()}:
+                self._failed = event.data
+            case {"type": "message_start", "message": dict() as message}:
+                self._message = message
+            case {"type": "content_block_start", "index": int(index), "content_block": dict() as block}:
+                self._blocks[index], self._parts[index] = block, []
+            case {"type": "content_block_delta", "index": int(index), "delta": dict() as delta}:
+                return self._delta(index, delta)
+            case {"type": "message_delta", "delta": dict() as delta, **rest}:
+                counted = rest.get("usage")
+                before = self._message.get("usage")
+                usage = {
+                    **(before if isinstance(before, dict) else {}),
+                    **(counted if isinstance(counted, dict) else {}),
+                }
+                self._message |= {**delta, "usage": usage}
+            case {"type": "message_stop"}:
+                self._ended = True
+            case {"type": str()}:
+                pass  # Pings, ends of blocks, and kinds that are yet to come: the service asks to pass over them.
+            case _:
+                self._failed = b""
+        return False
+
+    def _delta(self, index: int, delta: Mapping[str, Any]) -> bool:
+        piece = delta.get("text", delta.get("partial_json"))
+        if not isinstance(piece, str) or index not in self._parts:
+            return False
+        self._parts[index].append(piece)
+        return bool(piece)
+
+    def body(self) -> bytes:
+        if self._failed is not None:
+            return self._failed
+        if not self._ended:
+            return b""
+        blocks = []
+        for index, block in sorted(self._blocks.items()):
+            joined = "".join(self._parts[index])
+            if block.get("type") == "tool_use":
+                try:
+                    blocks.append({**block, "input": orjson.loads(joined) if joined else block.get("input")})
+                except orjson.JSONDecodeError:
+                    # Cut at its limit of tokens: what came is the text, for the reader to judge.
+                    blocks.append({"type": "text", "text": joined})
+            elif block.get("type") == "text":
+                blocks.append({**block, "text": f"{block.get('text', '')}{joined}"})
+        return orjson.dumps({**self._message, "content": blocks})

@@ -1,0 +1,272 @@
+"""The wire format of Gemini's `generateContent`.
+
+Takes a `Request` and gives body bytes; takes a `Reply` and gives a `Completion` or the error that it is. Pure. The
+model's name stands in the path; limits are told in the bodies of refusals alone. A blocked prompt is a reply of status
+200 without candidates. Source: the service's own reference of the v1beta API.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import orjson
+
+from semprop.providers.base import Choices, Completion, JsonSchema, Request, Stop, TokenLogprob, Usage
+from semprop.providers.classify import Origin, Reply
+from semprop.providers.constraints import STATED, schema_of, schema_text
+from semprop.providers.headers import limits_seen
+from semprop.providers.reading import count, malformed, read_object
+from semprop.providers.refusals import refused_field
+from semprop.providers.sse import Event
+
+SPOKEN = "Gemini's generateContent"
+
+_STOPS: Mapping[str, Stop] = {
+    "STOP": Stop.END,
+    "MAX_TOKENS": Stop.LENGTH,
+    "SAFETY": Stop.FILTER,
+    "RECITATION": Stop.FILTER,
+    "BLOCKLIST": Stop.FILTER,
+    "PROHIBITED_CONTENT": Stop.FILTER,
+    "SPII": Stop.FILTER,
+    "IMAGE_SAFETY": Stop.FILTER,
+}
+
+_ROLES = {"user": "user", "assistant": "model"}
+
+_OPTIONAL = ("temperature", "topP", "seed", "stopSequences", "responseLogprobs", "logprobs", "responseJsonSchema")
+
+
+@dataclass(frozen=True, slots=True)
+class GeminiFormat:
+    """How one model is spoken to.
+
+    Attributes:
+        model: its name as the endpoint knows it.
+        origin: who answers, for messages.
+        body: further fields of the body, as the text of one JSON object.
+        dropped: fields of `generationConfig` that are no longer sent, in the order in which they were refused.
+    """
+
+    model: str
+    origin: Origin = Origin("gemini", "GEMINI_API_KEY", dialect="openai")
+    body: str = "{}"
+    dropped: tuple[str, ...] = ()
+
+    @property
+    def path(self) -> str:
+        """What stands behind the base address."""
+        return f"/models/{self.model}:generateContent"
+
+    @property
+    def stream_path(self) -> str:
+        """The same for a reply in events."""
+        return f"/models/{self.model}:streamGenerateContent"
+
+    @property
+    def stream_query(self) -> tuple[tuple[str, str], ...]:
+        """What asks for events in place of one list."""
+        return (("alt", "sse"),)
+
+    @property
+    def dialect(self) -> str:
+        """Which headers tell of limits: none of this service, but a gateway before it may."""
+        return self.origin.dialect
+
+    @property
+    def degraded(self) -> tuple[str, ...]:
+        """What this endpoint refused and how it is done without, for people."""
+        how = {"responseJsonSchema": ": the schema stands in the prompt"}
+        return tuple(f"{name} not sent{how.get(name, '')}" for name in self.dropped)
+
+    def headers(self, key: str) -> dict[str, str]:
+        """The header that carries the key, if there is one."""
+        return {"x-goog-api-key": key} if key else {}
+
+    def encode(self, request: Request) -> bytes:
+        """The body of one request. Equal requests give equal bytes."""
+        return orjson.dumps(self._document(request))
+
+    def encode_stream(self, request: Request) -> bytes:
+        """The same: that the reply is to come in events stands in the address."""
+        return self.encode(request)
+
+    def fold(self) -> CandidateFold:
+        """What the events are folded into."""
+        return CandidateFold()
+
+    def decode(self, reply: Reply, request: Request) -> Completion:
+        """What a reply of status 200 says. A prompt that was blocked gives an empty text that a filter stopped.
+
+        Raises:
+            RetryError: the body is cut or is not what it should be (TRANSIENT).
+            ProviderError: the body holds an error, classed as `classify` does.
+        """
+        document = read_object(reply, self.origin, SPOKEN)
+        candidates, feedback = document.get("candidates"), document.get("promptFeedback")
+        candidate = candidates[0] if isinstance(candidates, list) and candidates else None
+        blocked = isinstance(feedback, dict) and bool(feedback.get("blockReason"))
+        if not isinstance(candidate, dict):
+            if not blocked:
+                raise malformed(self.origin, SPOKEN, "it holds no candidates")
+            candidate = {"finishReason": "SAFETY"}
+        reason = candidate.get("finishReason")
+        model, identifier = document.get("modelVersion"), document.get("responseId")
+        return Completion(
+            text=_text_of(candidate),
+            stop=_STOPS.get(reason, Stop.OTHER) if isinstance(reason, str) else Stop.END,
+            usage=_usage_of(document.get("usageMetadata")),
+            model=model if isinstance(model, str) and model else self.model,
+            request_id=identifier if isinstance(identifier, str) else None,
+            logprobs=_logprobs_of(candidate.get("logprobsResult")),
+            limits=limits_seen(reply.headers, self.dialect),
+        )
+
+    def refused_field(self, reply: Reply, request: Request) -> str | None:
+        """The field that this reply refuses to be sent, if it is one that the request can do without."""
+        config = self._config(request)
+        return refused_field(reply, tuple(name for name in _OPTIONAL if name in config))
+
+    def without(self, name: str) -> Self:
+        """This format, doing without a refused field. The same value if that has been done already."""
+        return self if name in self.dropped else replace(self, dropped=(*self.dropped, name))
+
+    def _document(self, request: Request) -> dict[str, Any]:
+        system = [message.text for message in request.messages if message.role == "system"]
+        contents: list[dict[str, Any]] = [
+            {"role": _ROLES[message.role], "parts": [{"text": message.text}]}
+            for message in request.messages
+            if message.role != "system"
+        ]
+        if not contents:
+            # The format demands a turn of the user; a prompt that is all system text is that turn.
+            contents, system = [{"role": "user", "parts": [{"text": "\n\n".join(system)}]}], []
+        if request.schema is not None and "responseJsonSchema" in self.dropped:
+            contents[-1]["parts"].append({"text": f"\n\n{STATED}{schema_text(request.schema)}"})
+        document: dict[str, Any] = {"contents": contents}
+        if system:
+            document["systemInstruction"] = {"parts": [{"text": text} for text in system]}
+        config = self._config(request)
+        if config:
+            document["generationConfig"] = config
+        document.update(orjson.loads(self.body))
+        return document
+
+    def _config(self, request: Request) -> dict[str, Any]:
+        sampling = request.sampling
+        fields: list[tuple[str, object]] = [
+            ("temperature", sampling.temperature),
+            ("topP", sampling.top_p),
+            ("maxOutputTokens", sampling.max_tokens),
+            ("seed", sampling.seed),
+            ("stopSequences", list(sampling.stop) or None),
+        ]
+        if sampling.top_logprobs is not None and "responseLogprobs" not in self.dropped:
+            fields += [("responseLogprobs", True), ("logprobs", sampling.top_logprobs)]
+        match request.schema:
+            case Choices(options) if "responseJsonSchema" not in self.dropped:
+                fields += [
+                    ("responseMimeType", "text/x.enum"),
+                    ("responseSchema", {"type": "STRING", "enum": list(options)}),
+                ]
+            case JsonSchema() as schema if "responseJsonSchema" not in self.dropped:
+                fields += [("responseMimeType", "application/json"), ("responseJsonSchema", schema_of(schema))]
+        return {name: value for name, value in fields if value is not None and name not in self.dropped}
+
+
+def _text_of(candidate: Mapping[str, Any]) -> str:
+    """The visible text of a candidate: what the model thought is left out."""
+    content = candidate.get("content")
+    parts = content.get("parts") if isinstance(content, dict) else None
+    known = [part for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
+    texts = (part.get("text") for part in known if not part.get("thought"))
+    return "".join(text for text in texts if isinstance(text, str))
+
+
+def _usage_of(usage: object) -> Usage:
+    """Tokens. Thoughts are counted beside the candidates; ours are output."""
+    if not isinstance(usage, dict):
+        return Usage()
+    thoughts = count(usage.get("thoughtsTokenCount"))
+    written = count(usage.get("candidatesTokenCount"))
+    told = written is not None or thoughts is not None or count(usage.get("promptTokenCount")) is not None
+    return Usage(
+        input=count(usage.get("promptTokenCount")),
+        cached_read=count(usage.get("cachedContentTokenCount")),
+        # A reply of no tokens leaves their count out.
+        output=(written or 0) + (thoughts or 0) if told else None,
+        reasoning=thoughts,
+    )
+
+
+def _logprobs_of(result: object) -> tuple[TokenLogprob, ...]:
+    chosen = result.get("chosenCandidates") if isinstance(result, dict) else None
+    tops = result.get("topCandidates") if isinstance(result, dict) else None
+    tops = tops if isinstance(tops, list) else []
+    tokens = []
+    for place, item in enumerate(chosen if isinstance(chosen, list) else []):
+        pair = _pair(item)
+        if pair is not None:
+            listed = tops[place].get("candidates") if place < len(tops) and isinstance(tops[place], dict) else None
+            others = map(_pair, listed) if isinstance(listed, list) else ()
+            tokens.append(TokenLogprob(*pair, tuple(other for other in others if other is not None)))
+    return tuple(tokens)
+
+
+def _pair(item: object) -> tuple[str, float] | None:
+    match item:
+        case {"token": str(token), "logProbability": int() | float() as logprob}:
+            return token, float(logprob)
+    return None
+
+
+class CandidateFold:
+    """A streamed candidate → the body of the same reply (`semprop.providers.folds.Fold`). The stream has no mark of its
+    end: it has ended once a reason to stop, or a block, was told."""
+
+    __slots__ = ("_candidate", "_ended", "_failed", "_frame", "_parts")
+
+    def __init__(self) -> None:
+        self._frame: dict[str, Any] = {}
+        self._candidate: dict[str, Any] = {}
+        self._parts: list[Any] = []
+        self._ended = False
+        self._failed: bytes | None = None
+
+    def add(self, event: Event) -> bool:
+        try:
+            document = orjson.loads(event.data)
+        except orjson.JSONDecodeError:
+            document = None
+        if not isinstance(document, dict):
+            self._failed = b""
+            return False
+        if document.get("error"):
+            self._failed = event.data
+            return False
+        self._frame |= {name: value for name, value in document.items() if name != "candidates"}
+        feedback = document.get("promptFeedback")
+        self._ended = self._ended or (isinstance(feedback, dict) and bool(feedback.get("blockReason")))
+        candidates = document.get("candidates")
+        candidate = candidates[0] if isinstance(candidates, list) and candidates else None
+        return isinstance(candidate, dict) and self._piece(candidate)
+
+    def _piece(self, candidate: dict[str, Any]) -> bool:
+        content = candidate.get("content")
+        parts = content.get("parts") if isinstance(content, dict) else None
+        self._parts += parts if isinstance(parts, list) else []
+        self._candidate |= {name: value for name, value in candidate.items() if name != "content"}
+        self._ended = self._ended or candidate.get("finishReason") is not None
+        return bool(_text_of(candidate))
+
+    def body(self) -> bytes:
+        if self._failed is not None:
+            return self._failed
+        if not self._ended:
+            return b""
+        if not self._candidate:
+            return orjson.dumps(self._frame)
+        candidate = {**self._candidate, "content": {"role": "model", "parts": self._parts}}
+        return orjson.dumps({**self._frame, "candidates": [candidate]})

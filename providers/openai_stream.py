@@ -1,0 +1,83 @@
+"""Streams of OpenAI's chat completions → the body of the same reply, unstreamed. Pure.
+
+Chunks of one choice are joined; counts come in a last chunk without choices, where `include_usage` asked for them. An
+error may come inside a stream that began with status 200 (vLLM, OpenRouter).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from semprop.providers.sse import DONE, Event
+
+
+class ChatFold:
+    """Implements `semprop.providers.folds.Fold`."""
+
+    __slots__ = ("_ended", "_failed", "_finish", "_frame", "_logprobs", "_texts", "_usage")
+
+    def __init__(self) -> None:
+        self._frame: dict[str, Any] = {}
+        self._texts: dict[str, list[str]] = {"content": [], "refusal": []}
+        self._logprobs: list[Any] = []
+        self._finish: object = None
+        self._usage: object = None
+        self._ended = False
+        self._failed: bytes | None = None
+
+    def add(self, event: Event) -> bool:
+        if event.data == DONE:
+            self._ended = True
+            return False
+        try:
+            document = orjson.loads(event.data)
+        except orjson.JSONDecodeError:
+            document = None
+        if not isinstance(document, dict):
+            self._failed = b""
+            return False
+        if document.get("error"):
+            self._failed = event.data
+            return False
+        if not self._frame:
+            self._frame = {name: document[name] for name in ("id", "model") if name in document}
+        if document.get("usage"):
+            self._usage = document["usage"]
+        choices = document.get("choices")
+        choice = choices[0] if isinstance(choices, list) and choices else None
+        return isinstance(choice, dict) and self._choice(choice)
+
+    def _choice(self, choice: dict[str, Any]) -> bool:
+        if choice.get("error"):
+            self._failed = orjson.dumps({"error": choice["error"]})
+            return False
+        delta = choice.get("delta")
+        came = False
+        for name, texts in self._texts.items():
+            piece = delta.get(name) if isinstance(delta, dict) else None
+            if isinstance(piece, str) and piece:
+                texts.append(piece)
+                came = True
+        probabilities = choice.get("logprobs")
+        content = probabilities.get("content") if isinstance(probabilities, dict) else None
+        if isinstance(content, list):
+            self._logprobs += content
+        if choice.get("finish_reason") is not None:
+            self._finish, self._ended = choice["finish_reason"], True
+        return came
+
+    def body(self) -> bytes:
+        if self._failed is not None:
+            return self._failed
+        if not self._ended:
+            return b""
+        content, refusal = ("".join(texts) for texts in self._texts.values())
+        choice = {
+            "index": 0,
+            "message": {"role": "assistant", "content": content, "refusal": refusal or None},
+            "finish_reason": self._finish,
+            "logprobs": {"content": self._logprobs} if self._logprobs else None,
+        }
+        return orjson.dumps({**self._frame, "choices": [choice], "usage": self._usage})

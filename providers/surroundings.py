@@ -1,0 +1,27 @@
+"""What a provider takes from outside: the environment's variables, time, randomness. Frozen data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from random import Random
+
+from semprop.providers.clock import Clock, SystemClock
+from semprop.providers.retry import RetryPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a provider takes from outside.
+
+    Attributes:
+        environment: variables: keys, proxies, certificate authorities. None: those of the process.
+        clock: what waits are measured on.
+        random: what draws their length; no decision of a run reads it. None: seeded by the system.
+        retry: when to ask again.
+    """
+
+    environment: Mapping[str, str] | None = field(default=None, repr=False)
+    clock: Clock = field(default_factory=SystemClock)
+    random: Random | None = None
+    retry: RetryPolicy = RetryPolicy()
