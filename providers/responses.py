@@ -204,15 +204,17 @@ class ResponseFold:
     """A streamed response → the body of the same response (`semprop.providers.folds.Fold`). The last event holds it
     whole; the ones before only show that it comes."""
 
-    __slots__ = ("_body",)
+    __slots__ = ("_body", "_failed")
 
     def __init__(self) -> None:
         self._body = b""
+        self._failed: bytes | None = None
 
     def add(self, event: Event) -> bool:
         try:
             document = orjson.loads(event.data)
         except orjson.JSONDecodeError:
+            self._failed = b""
             return False
         match document:
             case {
@@ -222,12 +224,12 @@ class ResponseFold:
                 self._body = orjson.dumps(whole)
             case {"type": "error", **rest}:
                 error = rest.get("error")
-                self._body = orjson.dumps({"error": error if isinstance(error, dict) else rest})
+                self._failed = orjson.dumps({"error": error if isinstance(error, dict) else rest})
             case {"error": dict()}:
-                self._body = event.data
+                self._failed = event.data
             case {"type": "response.output_text.delta" | "response.refusal.delta", "delta": str(piece)}:
                 return bool(piece)
         return False
 
     def body(self) -> bytes:
-        return self._body
+        return self._body if self._failed is None else self._failed

@@ -87,7 +87,8 @@ def whole(body: bytes, at: float, error: bytes = b"") -> Answer:
 def streamed(stream: Stream, wait: float, pace: Pace, error: bytes) -> Answer:
     """A reply in events at the pace of its tokens, after a wait."""
     at = wait + pace.first
-    parts = [Part(at, stream.opening)]
+    # An empty piece would be the last chunk of a body.
+    parts = [Part(at, stream.opening)] if stream.opening else []
     gaps = iter(pace.gaps)
     for index, piece in enumerate(stream.pieces):
         if index:

@@ -18,7 +18,7 @@ import orjson
 
 from semprop.tools.endpoint.endpoint import Arrival, Attempt, Endpoint
 from semprop.tools.endpoint.scripts import JSON_LINES, End, Part
-from semprop.tools.endpoint.wire import WIRES
+from semprop.tools.endpoint.wires import WIRES
 from semprop.tools.serving import http1
 from semprop.tools.serving.connection import Bounds, Connection, Hall
 from semprop.tools.serving.http1 import Lines, Malformed, Received
@@ -27,6 +27,11 @@ from semprop.tools.serving.times import Times
 
 _AT_ONCE = 0.0005
 """A part that is due within so many seconds is sent now: timers are no finer."""
+
+_KEYS = (b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key")
+"""Headers that carry a key, service by service."""
+
+_FORMATS = "…/chat/completions, …/messages, …/models/MODEL:generateContent, …/responses"
 
 _AHEAD = 64
 _RESETTING = struct.pack("ii", 1, 0)
@@ -215,7 +220,13 @@ class _Player:
 def _caller(received: Received) -> str:
     """What tells callers apart: their key, as each of the services takes it."""
     headers = received.headers
-    key = headers.get(b"authorization") or headers.get(b"x-api-key") or headers.get(b"api-key") or b""
+    key = (
+        headers.get(b"authorization")
+        or headers.get(b"x-api-key")
+        or headers.get(b"api-key")
+        or headers.get(b"x-goog-api-key")
+        or b""
+    )
     return key.decode("latin-1")
 
 
@@ -244,7 +255,7 @@ def _page(shared: Shared, received: Received) -> Iterator[Part]:
             yield Part(0.0, _json(200, {"object": "list", "data": [model]}, close))
         case _:
             shared.strays += 1
-            words = f"there is no {received.method} {received.path} here: POST …/chat/completions, GET /ledger, /health"
+            words = f"there is no {received.method} {received.path} here: POST {_FORMATS}; GET /ledger, /health"
             yield Part(0.0, _json(404, {"error": {"message": words, "type": "invalid_request_error"}}, close))
 
 

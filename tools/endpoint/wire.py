@@ -1,7 +1,7 @@
 """Wire formats as a mock endpoint speaks them: bodies read, replies and streams written. Pure.
 
-A `Wire` knows nothing of limits, latencies or faults. There is one for OpenAI's chat completions; another format is
-another value in `WIRES`.
+A `Wire` knows nothing of limits, latencies or faults. Here is the one for OpenAI's chat completions; those of the
+other services are in `wires_native`, and all of them in `wires`.
 """
 
 from __future__ import annotations
@@ -108,9 +108,6 @@ class OpenAIChat:
 
     def error_event(self, document: Any) -> bytes:
         return chat.event(document)
-
-
-WIRES: tuple[Wire, ...] = (OpenAIChat(),)
 
 
 def tokens(text: str) -> int:

@@ -173,22 +173,27 @@ def _sampling(document: Mapping[str, Any]) -> Sampling:
     stops = (stop,) if isinstance(stop, str) else stop or ()
     if not isinstance(stops, list | tuple) or not all(isinstance(each, str) for each in stops):
         raise Unreadable("'stop' must be a text or a list of texts.", "stop")
-    most = _number(document, "max_completion_tokens", int)
+    most = number(document, "max_completion_tokens", int)
     if most is None:
-        most = _number(document, "max_tokens", int)
+        most = number(document, "max_tokens", int)
     if most is not None and most < 1:
         raise Unreadable("'max_tokens' must be at least 1.", "max_tokens")
     return Sampling(
-        temperature=_number(document, "temperature", int | float),
-        top_p=_number(document, "top_p", int | float),
+        temperature=number(document, "temperature", int | float),
+        top_p=number(document, "top_p", int | float),
         max_tokens=most,
-        seed=_number(document, "seed", int),
+        seed=number(document, "seed", int),
         stop=tuple(stops),
-        top_logprobs=_number(document, "top_logprobs", int) if document.get("logprobs") is True else None,
+        top_logprobs=number(document, "top_logprobs", int) if document.get("logprobs") is True else None,
     )
 
 
-def _number(document: Mapping[str, Any], name: str, kind: Any) -> Any:
+def number(document: Mapping[str, Any], name: str, kind: Any) -> Any:
+    """A field that is a number of this kind; None if it is not there.
+
+    Raises:
+        Unreadable: it is something else.
+    """
     value = document.get(name)
     if value is None:
         return None
@@ -202,13 +207,13 @@ def _constraint(document: Mapping[str, Any]) -> Constraint | None:
         case None | {"type": "text" | "json_object"}:
             return None
         case {"type": "json_schema", "json_schema": {"schema": dict() as schema, **more}}:
-            options = _options(schema)
+            options = options_of(schema)
             name = more.get("name")
             return Choices(options) if options else JsonSchema.of(name if isinstance(name, str) else "reply", schema)
     raise Unreadable("'response_format' must be a text, json_object or json_schema format.", "response_format")
 
 
-def _options(schema: Mapping[str, Any]) -> tuple[str, ...]:
+def options_of(schema: Mapping[str, Any]) -> tuple[str, ...]:
     """The texts of a schema that asks for one of them and nothing else, as our own client writes it."""
     match schema:
         case {"properties": {"answer": {"type": "string", "enum": [*options]}, **others}} if not others:
