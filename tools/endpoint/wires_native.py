@@ -47,7 +47,8 @@ class AnthropicMessages:
         start = {"type": "message_start", "message": self._message(asked, identity, [], None, usage)}
         block = self._block(asked, completion)
         is_tool = block["type"] == "tool_use"
-        empty = block | ({"input": {}} if is_tool else {"text": ""})
+        nothing: dict[str, Any] = {"input": {}} if is_tool else {"text": ""}
+        empty = block | nothing
         begun = {"type": "content_block_start", "index": 0, "content_block": empty}
         kind, field = ("input_json_delta", "partial_json") if is_tool else ("text_delta", "text")
 
@@ -56,14 +57,14 @@ class AnthropicMessages:
 
         ended = {"stop_reason": self._reason(asked, completion), "stop_sequence": None}
         counted = {"output_tokens": completion.usage.output or 0}
-        closing = (
+        closing: tuple[dict[str, Any], ...] = (
             {"type": "content_block_stop", "index": 0},
             {"type": "message_delta", "delta": ended, "usage": counted},
         )
         return Stream(
             opening=named_event(start) + named_event(begun) + named_event({"type": "ping"}),
             pieces=tuple(delta(piece) if piece else b"" for piece in pieces(completion.text)),
-            closing=b"".join(map(named_event, closing)),
+            closing=b"".join(named_event(document) for document in closing),
             done=named_event({"type": "message_stop"}),
         )
 
