@@ -21,7 +21,7 @@ from semprop.engine.errors import (
     UsageError,
 )
 from semprop.engine.example import Example, Splits, split
-from semprop.engine.gates import NoGate, StrictGate
+from semprop.engine.gates import ExactGate, NoGate, SequentialGate, Spending, StrictGate, TwoStageGate
 from semprop.engine.gradients import Evidence, Gradient, Message, Provenance, Stance, change, keep, lost
 from semprop.engine.graph import Graph
 from semprop.engine.graph_json import Differentiable, from_json, mermaid, to_json
@@ -80,6 +80,7 @@ __all__ = [
     "Event",
     "Evidence",
     "Exact",
+    "ExactGate",
     "Example",
     "Failure",
     "FailureKind",
@@ -126,8 +127,10 @@ __all__ = [
     "Selection",
     "SemanticBackward",
     "SempropError",
+    "SequentialGate",
     "Specification",
     "SpecificationError",
+    "Spending",
     "Splits",
     "Squared",
     "Stance",
@@ -138,6 +141,7 @@ __all__ = [
     "Tape",
     "Trainer",
     "Truncation",
+    "TwoStageGate",
     "UpdateContext",
     "UsageError",
     "__version__",

@@ -8,13 +8,13 @@ empty are asked once more at the end, if the verdict still needs them (law L3).
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import anyio
 
 from semprop.engine.example import Example
-from semprop.engine.gates import Board, Cell, Decision, Gate, Hole, Need, Row, Verdict, folded
+from semprop.engine.gates import Board, Cell, Decision, Gate, Hole, Need, Row, Turn, Verdict, folded
 from semprop.engine.scheduler import Start, in_order, together
 
 Measure = Callable[[int, Example, int, Start], Awaitable[float | None]]
@@ -36,6 +36,7 @@ async def race(
     measure: Measure,
     lookahead: int,
     window: int | None = None,
+    turn: Turn = Turn(),
 ) -> Race:
     """Run a race to its verdict.
 
@@ -45,12 +46,15 @@ async def race(
         lookahead: how many items beyond the decided prefix may be open though the verdict may not need them; 0: only
             such as every verdict needs.
         window: the most items that may be open, needed or not; None: no more than `lookahead`, and one.
+        turn: which step of the run this is, for gates that spend their level over the steps.
     """
     window = max(lookahead, 1) if window is None else window
-    state = _Racing(gate, len(items), tuple(sizes), lookahead)
-    if isinstance(state.latest, Need) and items:
-        await in_order([*enumerate(items)], partial(_row, state, measure), state.consume, window)
+    state = _Racing(gate, Board((), len(items), tuple(sizes), turn), lookahead)
+    while isinstance(state.latest, Need) and len(state.rows) < len(items):
+        rest = [*enumerate(items)][len(state.rows) :]
+        await in_order(rest, partial(_row, state, measure), state.consume, window)
         if state.wants_missing:
+            # What was missing may have ended the race too soon: then it goes on.
             await _fill(state, items, measure, window)
     verdict = state.latest
     if isinstance(verdict, Need):
@@ -61,17 +65,18 @@ async def race(
 class _Racing:
     """Rows so far, the rule's latest word on them, and which items may be measured now."""
 
-    def __init__(self, gate: Gate, total: int, sizes: tuple[int, ...], lookahead: int) -> None:
-        self._gate, self._total, self._sizes, self._lookahead = gate, total, sizes, lookahead
+    def __init__(self, gate: Gate, empty: Board, lookahead: int) -> None:
+        self._gate, self._empty, self._lookahead = gate, empty, lookahead
         self.rows: list[Row] = []
         self._fold = folded(gate, self.board)
+        self.asked_again = 0  # In so many rows missing cells were asked for a second time.
         self._open = 0
         self._waiting: dict[int, anyio.Event] = {}
         self._decide()
 
     @property
     def board(self) -> Board:
-        return Board(tuple(self.rows), self._total, self._sizes)
+        return replace(self._empty, rows=tuple(self.rows))
 
     @property
     def racing(self) -> tuple[int, ...]:
@@ -80,7 +85,7 @@ class _Racing:
     @property
     def wants_missing(self) -> bool:
         unsettled = isinstance(self.latest, Need) or self.latest.decision is Decision.UNDECIDED
-        return unsettled and any(Hole.MISSING in row for row in self.rows)
+        return unsettled and any(Hole.MISSING in row for row in self.rows[self.asked_again :])
 
     async def turn(self, index: int) -> None:
         """Return when this item may be measured: every verdict needs it, or it is within the look-ahead."""
@@ -90,7 +95,7 @@ class _Racing:
 
     def consume(self, _: tuple[int, Example], cells: Mapping[int, float | None]) -> bool:
         """Add the next row in canonical order. A column that left the race meanwhile stays out, measured or not."""
-        row = tuple(self._cell(column, cells) for column in range(len(self._sizes)))
+        row = tuple(self._cell(column, cells) for column in range(len(self._empty.sizes)))
         self.rows.append(row)
         self._fold.add(row)
         self._decide()
@@ -117,6 +122,7 @@ class _Racing:
                 row = list(self.rows[index])
                 row[column] = float(score)
                 self.rows[index] = tuple(row)
+        self.asked_again = len(self.rows)
         self._fold = folded(self._gate, self.board)
         self._decide()
 
@@ -134,6 +140,7 @@ async def _fill(state: _Racing, items: Sequence[Example], measure: Measure, wind
     holes = [
         (index, column)
         for index, row in enumerate(state.rows)
+        if index >= state.asked_again
         for column, cell in enumerate(row)
         if cell is Hole.MISSING
     ]

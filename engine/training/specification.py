@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 
 from semprop.engine.errors import SpecificationError
-from semprop.engine.example import Example, Splits, normalised
+from semprop.engine.example import Example, Splits, normalised, shuffled
 from semprop.engine.graph import Graph, model_nodes
 from semprop.engine.judging import JudgeLabel
 from semprop.engine.losses import Custom, Judge, LabelProbability, Loss, PureLoss
@@ -43,6 +43,8 @@ class Specification:
         lookahead: how many items beyond a decided prefix may be open though the verdict may not need them; what they
             cost is shown as speculative. 0: only items that every verdict needs.
         start: parameter values to start from; None takes the graph's own.
+        gate_items: judge each step on so many items, drawn from the gate split and not used again before all of it is;
+            None: on the whole split every time, so that every verdict after the first is given on used items.
         labels: if given, the held-out report also scores the output with decoding constrained to these texts.
         keep_rejected: show U the proposals that the gate turned down. It leaks gate data, and the report says so.
         in_flight: the most requests of this run at once; a provider's own limits may let fewer through.
@@ -62,6 +64,7 @@ class Specification:
     examples_per_gradient: int | None = 4
     candidates: int = 1
     lookahead: int = 16
+    gate_items: int | None = None
     seed: int = 0
     start: Parameters | None = None
     labels: tuple[str, ...] = ()
@@ -80,6 +83,11 @@ class Specification:
                 raise SpecificationError(f"{name} is {value}; it must be at least {least}")
         if self.examples_per_gradient is not None and self.examples_per_gradient < 1:
             raise SpecificationError("examples_per_gradient must be at least 1, or None for the whole minibatch")
+        if self.gate_items is not None and not 1 <= self.gate_items <= len(self.splits.gate):
+            raise SpecificationError(
+                f"gate_items is {self.gate_items}; give 1 to {len(self.splits.gate)}, the size of the gate split they "
+                "are drawn from"
+            )
         if not self.graph.trainable:
             raise SpecificationError("no parameter of the graph is trainable: there is nothing to optimize")
         for name in ("train", "gate"):
@@ -159,6 +167,29 @@ def _check_probability(spec: Specification) -> None:
         )
 
 
+def gate_items(spec: Specification, step: int) -> tuple[Example, ...]:
+    """The items that judge a step, in canonical order: a slice of an order of the gate split that is drawn anew each
+    time it is used up, so a function of (seed, step) and the split alone."""
+    if spec.gate_items is None:
+        return spec.splits.gate
+    use, place = _use(spec, step)
+    order = shuffled(spec.splits.gate, spec.seed, "gate", use)
+    return order[place * spec.gate_items : (place + 1) * spec.gate_items]
+
+
+def gate_uses(spec: Specification, judged: Sequence[int]) -> int:
+    """How often the gate split was used: the most verdicts that one item took part in, if these steps were judged."""
+    if spec.gate_items is None:
+        return len(judged)
+    # What is left over of one use is not taken: an item is drawn once in each.
+    return len(dict.fromkeys(_use(spec, step)[0] for step in judged))
+
+
+def _use(spec: Specification, step: int) -> tuple[int, int]:
+    """Which use of the gate split a step belongs to, and its place in it."""
+    return divmod(step, len(spec.splits.gate) // (spec.gate_items or len(spec.splits.gate)))
+
+
 def document_of_specification(spec: Specification) -> dict[str, Any]:
     """The specification as JSON data: all that enters a decision or a prompt, for the journal and for comparison."""
     method = spec.method
@@ -181,6 +212,7 @@ def document_of_specification(spec: Specification) -> dict[str, Any]:
         "examples_per_gradient": spec.examples_per_gradient,
         "candidates": spec.candidates,
         "lookahead": spec.lookahead,
+        "gate_items": spec.gate_items,
         "seed": spec.seed,
         "labels": list(spec.labels),
         "keep_rejected": spec.keep_rejected,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from semprop.engine.example import Example
-from semprop.engine.gates import Decision, Verdict
+from semprop.engine.gates import Decision, Turn, Verdict
 from semprop.engine.gradients import Gradient
 from semprop.engine.graph import is_greedy
 from semprop.engine.method import CopyTest, Proposals, Scored, UpdateContext
@@ -23,7 +23,7 @@ from semprop.engine.passes.loss import loss_of
 from semprop.engine.passes.update import update
 from semprop.engine.scheduler import Start, in_order, place_of
 from semprop.engine.training.driver import Driver, Stage
-from semprop.engine.training.specification import Specification
+from semprop.engine.training.specification import Specification, gate_items
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +174,7 @@ async def backpropagate(
 
 
 async def judge(spec: Specification, stage: Stage, index: int, incumbent: Parameters, proposals: Proposals) -> Race:
-    """Race the candidates against the incumbent on the gate split."""
+    """Race the candidates against the incumbent on the step's gate items."""
     # Random draws are measured anew in every step, the incumbent's too: a lucky draw must not stay the bar.
     sample = 0 if is_greedy(spec.graph) else index
     contenders = [("", incumbent), *((entry.id, entry.parameters) for entry in proposals.candidates)]
@@ -186,4 +186,5 @@ async def judge(spec: Specification, stage: Stage, index: int, incumbent: Parame
         entry = await stage.score(parameters, item, at, start)
         return None if isinstance(entry, Failure) else entry.score.value
 
-    return await race(spec.method.gate, spec.splits.gate, sizes, measure, spec.lookahead, stage.window)
+    items, turn = gate_items(spec, index), Turn(index + 1, spec.steps)
+    return await race(spec.method.gate, items, sizes, measure, spec.lookahead, stage.window, turn)

@@ -18,6 +18,7 @@ from typing import Self
 
 import anyio
 
+from semprop.engine.bias import Corrected
 from semprop.engine.copying import CopyGuard
 from semprop.engine.errors import RunError, StorageError
 from semprop.engine.example import Example, shuffled
@@ -49,7 +50,7 @@ from semprop.engine.training.openings import opened
 from semprop.engine.training.report import Result, Status, status_of
 from semprop.engine.training.runs import Run
 from semprop.engine.training.sittings import begin
-from semprop.engine.training.specification import Specification
+from semprop.engine.training.specification import Specification, gate_items
 from semprop.engine.training.step import Step, StepInput, run_step
 from semprop.engine.training.telemetry import Price, Telemetry, unpriced
 from semprop.providers.clock import Clock, SystemClock
@@ -209,7 +210,7 @@ class Trainer:
         used = [entry.tape.example.id for entry in selected.scored]
         self.telemetry.close_pass("forward", (*used, *selected.left_out))
         judged = step.race.board.rows if step.race else ()
-        self.telemetry.close_pass("gate", (item.id for item in self.spec.splits.gate[: len(judged)]))
+        self.telemetry.close_pass("gate", (item.id for item in gate_items(self.spec, step.index)[: len(judged)]))
         self._announce(
             StepDone(
                 step.index,
@@ -262,8 +263,14 @@ class Trainer:
             report,
             self.telemetry.document(self.seconds),
             self.spec.run,
-            None if self.spec.splits.test else approximate(self.steps, self.spec.splits.gate, self.spec.seed),
+            self._approximate(),
         )
+
+    def _approximate(self) -> Corrected | None:
+        spec = self.spec
+        if spec.splits.test or spec.gate_items is not None:
+            return None
+        return approximate(self.steps, spec.splits.gate, spec.seed)
 
     async def _held_out(self) -> HeldOutReport | None:
         spec = self.spec

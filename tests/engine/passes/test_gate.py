@@ -6,11 +6,24 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from semprop.engine import Example, NoGate, StrictGate
-from semprop.engine.gates import Board, Decision, Gate, Hole, Need, Verdict
+from semprop.engine.gates import (
+    Board,
+    Decision,
+    ExactGate,
+    Gate,
+    Hole,
+    Need,
+    SequentialGate,
+    Spending,
+    Turn,
+    TwoStageGate,
+    Verdict,
+)
 from semprop.engine.passes.gate import Race, race
 from semprop.engine.scheduler import Start
 from semprop.providers import VirtualClock
@@ -82,7 +95,17 @@ async def test_a_candidate_that_left_the_race_is_not_measured_further() -> None:
 
 cell = st.sampled_from([0.0, 1.0, 0.0, 1.0, 0.5, None])
 
+GATES = [
+    StrictGate(),
+    ExactGate(alpha=0.6),
+    TwoStageGate(alpha=0.6, first=0.4),
+    SequentialGate(alpha=0.6, beta=0.5, delta=0.5),
+]
+"""Lax ones, so that a few items decide."""
+each_gate = pytest.mark.parametrize("gate", GATES, ids=lambda gate: gate.name)
 
+
+@each_gate
 @given(
     table=st.lists(st.tuples(cell, cell, cell), min_size=1, max_size=12),
     again=st.lists(st.tuples(cell, cell, cell), min_size=12, max_size=12),
@@ -91,23 +114,24 @@ cell = st.sampled_from([0.0, 1.0, 0.0, 1.0, 0.5, None])
     window=st.none() | st.integers(1, 16),
 )
 def test_verdict_and_board_are_the_same_at_every_look_ahead_window_and_latency(
-    table: Scores, again: Scores, latency: list[float], lookahead: int, window: int | None
+    gate: Gate, table: Scores, again: Scores, latency: list[float], lookahead: int, window: int | None
 ) -> None:
-    one = asyncio.run(ran(Measured(table, again), lookahead=1))
-    other = asyncio.run(ran(Measured(table, again, latency), lookahead=lookahead, window=window))
+    one = asyncio.run(ran(Measured(table, again), gate, lookahead=1))
+    other = asyncio.run(ran(Measured(table, again, latency), gate, lookahead=lookahead, window=window))
     assert other == one
 
 
+@each_gate
 @given(
     table=st.lists(st.tuples(cell, cell, cell), min_size=1, max_size=12),
     latency=st.lists(st.integers(1, 9).map(float), min_size=1, max_size=11),
     window=st.integers(1, 16),
 )
 def test_without_a_look_ahead_nothing_is_measured_that_the_verdict_does_not_use(
-    table: Scores, latency: list[float], window: int
+    gate: Gate, table: Scores, latency: list[float], window: int
 ) -> None:
     measured = Measured(table, [(0.0, 0.0, 0.0)] * 12, latency)
-    result = asyncio.run(ran(measured, lookahead=0, window=window))
+    result = asyncio.run(ran(measured, gate, lookahead=0, window=window))
     used = {(i, j) for i, row in enumerate(result.board.rows) for j, cell in enumerate(row) if cell is not Hole.DROPPED}
     first = [(row, column) for row, column, again in measured.asked if not again]
     assert sorted(first) == sorted(used)
@@ -184,3 +208,23 @@ async def test_a_gate_that_still_wants_items_when_there_are_none_left_is_undecid
     assert (result.verdict.decision, result.verdict.winner) == (Decision.UNDECIDED, 0)
     assert "no items left" in result.verdict.reason
     assert (await ran(Measured([]), Insatiable())).verdict.decision is Decision.UNDECIDED
+
+
+async def test_a_race_that_missing_cells_ended_too_soon_goes_on_once_they_are_there() -> None:
+    gate = SequentialGate(alpha=0.6, beta=0.5, delta=0.5)
+    lost = [(0.0, None), (0.0, None), (1.0, None), (1.0, None)]
+    measured = Measured(lost + [(0.5, 0.5)] * 3 + [(0.0, 1.0)] * 9, [(9, 0.0), (9, 0.0), (9, 1.0), (9, 1.0)])
+    short = await ran(Measured(measured.table, [(None, None)] * 16), gate)
+    assert (short.verdict.decision, len(short.board.rows)) == (Decision.UNDECIDED, 3)
+    result = await ran(measured, gate)
+    assert (result.verdict.decision, result.verdict.winner) == (Decision.ACCEPT, 1)
+    assert len(result.board.rows) > 3
+    assert sorted(entry for entry in measured.asked if entry[2]) == [(row, 1, 1) for row in range(4)]
+
+
+async def test_the_gate_is_told_which_step_of_the_run_this_is() -> None:
+    measured = Measured([(0.0, 1.0)] * 9)
+    gate = ExactGate(alpha=0.5, spending=Spending.EVEN)
+    result = await race(gate, items(9), (1, 1), measured, 4, turn=Turn(3, 10))
+    assert result.verdict.level == 0.05
+    assert result.board.turn == Turn(3, 10)

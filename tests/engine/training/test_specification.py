@@ -4,6 +4,8 @@ import json
 
 import pytest
 import worlds
+from hypothesis import given
+from hypothesis import strategies as st
 
 from semprop.engine import (
     Exact,
@@ -24,7 +26,7 @@ from semprop.engine import (
 )
 from semprop.engine.example import Example
 from semprop.engine.nobody import NOBODY
-from semprop.engine.training.specification import document_of_specification
+from semprop.engine.training.specification import document_of_specification, gate_items, gate_uses
 from semprop.providers import Capabilities, Sampling
 from semprop.providers.base import Request
 from semprop.providers.errors import StopError
@@ -159,3 +161,43 @@ async def test_nobody_answers_and_says_the_mend():
         with pytest.raises(StopError, match="asked in a run without providers"):
             await nobody.complete(Request(()))
         assert nobody.statistics() == {}
+
+
+# The step's gate items -----------------------------------------------------------------------------------------------
+
+
+def pooled(gate, each, **changes):
+    return worlds.specification(splits=worlds.splits(4, gate, 4), gate_items=each, **changes)
+
+
+def test_every_step_is_judged_on_the_whole_gate_split_unless_told_otherwise():
+    spec = pooled(8, None)
+    assert gate_items(spec, 0) == gate_items(spec, 7) == spec.splits.gate
+    assert gate_uses(spec, [0, 1, 4]) == 3
+
+
+@given(seed=st.integers(0, 99), each=st.integers(1, 11))
+def test_gate_items_are_fresh_until_the_split_is_used_up_and_depend_on_seed_and_step_alone(seed, each):
+    spec = pooled(11, each, seed=seed)
+    chunks = 11 // each
+    for use in (0, 1):
+        drawn = [item.id for step in range(use * chunks, (use + 1) * chunks) for item in gate_items(spec, step)]
+        assert len(drawn) == chunks * each == len(dict.fromkeys(drawn))
+    assert gate_items(spec, 3) == gate_items(pooled(11, each, seed=seed, steps=9), 3)
+
+
+def test_gate_items_differ_with_the_seed_and_from_use_to_use():
+    orders = [[item.id for item in gate_items(pooled(9, 9, seed=seed), step)] for seed in (0, 1) for step in (0, 1)]
+    assert len({tuple(order) for order in orders}) == 4
+
+
+def test_the_gate_split_counts_as_used_once_more_each_time_it_wraps():
+    spec = pooled(8, 3)  # Two steps a use.
+    assert [gate_uses(spec, range(steps)) for steps in range(6)] == [0, 1, 1, 2, 2, 3]
+    assert gate_uses(spec, [1, 2]) == 2
+
+
+@pytest.mark.parametrize("each", [0, -1, 9])
+def test_more_gate_items_than_the_split_has_are_refused(each):
+    with pytest.raises(SpecificationError, match="gate_items"):
+        pooled(8, each)
