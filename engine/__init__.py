@@ -8,6 +8,7 @@ Importing this package opens nothing and starts nothing.
 from importlib.metadata import version as _version
 
 from semprop.engine.arrays import Array
+from semprop.engine.backward_prompts import Neighbours, Question
 from semprop.engine.errors import (
     ContentError,
     DataError,
@@ -41,7 +42,11 @@ from semprop.engine.losses import (
 )
 from semprop.engine.method import Candidate, Edit, Local, Method, Proposals, Scored, Seed, Selection, UpdateContext
 from semprop.engine.methods.clauses import clauses
-from semprop.engine.methods.semantic import SemanticBackward, semantic
+from semprop.engine.methods.controls import improve_blind, no_gradient, one_step_rewrite, with_shuffled_gradients
+from semprop.engine.methods.labels import with_wrong_labels
+from semprop.engine.methods.semantic import Calls, InstructionMessage, SemanticBackward, semantic
+from semprop.engine.methods.shots import demonstrations
+from semprop.engine.methods.textgrad import textgrad, textgrad_library
 from semprop.engine.nodes import Function, Model, Placement, ReplyFormat, Truncation
 from semprop.engine.outcomes import Failure, FailureKind, Position
 from semprop.engine.parameters import Demonstration, Demonstrations, Kind, Number, Parameter, Parameters
@@ -65,6 +70,7 @@ __all__ = [
     "Answer",
     "Array",
     "Ask",
+    "Calls",
     "Candidate",
     "CaseFolded",
     "Comparison",
@@ -90,6 +96,7 @@ __all__ = [
     "Graph",
     "GraphError",
     "HeldOutReport",
+    "InstructionMessage",
     "Judge",
     "JudgeLabel",
     "Kind",
@@ -99,6 +106,7 @@ __all__ = [
     "Method",
     "Model",
     "MultipleChoice",
+    "Neighbours",
     "NoAnswer",
     "NoGate",
     "NodeError",
@@ -115,6 +123,7 @@ __all__ = [
     "Program",
     "Proposals",
     "Provenance",
+    "Question",
     "Record",
     "ReplayError",
     "ReplyFormat",
@@ -149,15 +158,23 @@ __all__ = [
     "change",
     "clauses",
     "compare",
+    "demonstrations",
     "fan",
     "from_json",
+    "improve_blind",
     "keep",
     "layered",
     "load",
     "lost",
     "mermaid",
+    "no_gradient",
+    "one_step_rewrite",
     "optimize",
     "semantic",
     "split",
+    "textgrad",
+    "textgrad_library",
     "to_json",
+    "with_shuffled_gradients",
+    "with_wrong_labels",
 ]

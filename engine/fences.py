@@ -34,7 +34,10 @@ def fence_suffix(texts: Iterable[str]) -> str:
     return f"-{number}"
 
 
-_TAGS = ("instruction", "input", "output", "feedback", "case", "context", "criteria", "expected", "answer>")
+_TAGS = (
+    *("instruction", "input", "output", "feedback", "case", "context", "criteria", "expected", "answer>"),
+    *("variable", "past"),
+)
 
 
 @dataclass(frozen=True, slots=True)

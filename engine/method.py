@@ -57,10 +57,12 @@ class SeedRule(Protocol):
 @dataclass(frozen=True, slots=True)
 class Selection:
     """σ: examples whose loss is above `threshold`, in example order, and `solved` solved ones that an update must
-    not break. A negative threshold takes every example."""
+    not break. A negative threshold takes every example; `most` bounds how many a step selects, whatever the
+    specification asks for."""
 
     threshold: float = 0.0
     solved: int = 0
+    most: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

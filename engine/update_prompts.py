@@ -27,6 +27,29 @@ UPDATE_SYSTEM = (
     "and do not mention cases or feedback: the step will see neither."
 )
 
+UPDATE_ADVISED = (
+    "You improve the instruction of one step in a larger system of language-model calls. You see the present "
+    "instruction and, from cases in which the system went wrong, advice on how the instruction should change. Find "
+    "what the pieces of advice have in common and write an instruction that follows it, and that works for any input "
+    "of the same sort.\n"
+    "Keep what already works. The advice may be noisy: leave out what fits one case only, and do not mention cases or "
+    "feedback: the step will see neither."
+)
+
+UPDATE_UNEXPLAINED = (
+    "You improve the instruction of one step in a larger system of language-model calls. You see the present "
+    "instruction and cases in which the answer of the whole system was wrong: what the step was given and what it "
+    "wrote. Why the answer was wrong is not known. Think of what may have gone wrong at this step and write an "
+    "instruction that would avoid it, and that works for any input of the same sort.\n"
+    "Keep what already works. Do not copy names, numbers or sentences out of the cases, do not give their answers, "
+    "and do not mention cases: the step will not see them."
+)
+
+UPDATE_BLIND = (
+    "You improve the instruction of one step in a larger system of language-model calls. You see the present "
+    "instruction and where it is used, and nothing of the data. Improve the instruction."
+)
+
 LEAST_CASE_BYTES = 400
 """A worked case with less room than this says nothing: fewer are shown instead, and the rest are counted."""
 
@@ -92,9 +115,27 @@ def update_request(view: UpdateView, style: ReplyStyle, sampling: Sampling) -> R
             f"This is number {view.twin.number} of them: give it a part of the work of its own, different from what "
             "the others will choose."
         )
-    parts.append(_proposals_format(view, style))
+    parts.append(proposals_format(view.wanted, view.max_bytes, style))
     schema = proposals_schema(view.wanted) if style is ReplyStyle.JSON else None
-    return Request((Turn.of("system", UPDATE_SYSTEM), Turn.of("user", "\n\n".join(parts))), sampling, schema)
+    return Request((Turn.of("system", _system(view)), Turn.of("user", "\n\n".join(parts))), sampling, schema)
+
+
+def _system(view: UpdateView) -> str:
+    """The system text that is true of the cases: worked with feedback, worked without, advice alone, or none."""
+    pieces = [message.content for gradient in view.gradients for message in gradient.changes]
+    worked = [piece for piece in pieces if isinstance(piece, Evidence)]
+    if not pieces and not view.solved:
+        return UPDATE_BLIND
+    if pieces and not worked:
+        return UPDATE_ADVISED
+    if worked and all(is_unexplained(piece) for piece in worked):
+        return UPDATE_UNEXPLAINED
+    return UPDATE_SYSTEM
+
+
+def is_unexplained(case: Evidence) -> bool:
+    """Whether a worked case went wrong and nobody says why: its gradient holds no message."""
+    return case.gradient is not None and not case.gradient.messages
 
 
 def _cases(view: UpdateView) -> list[list[tuple[str, str, str]]]:
@@ -132,19 +173,18 @@ def _worked(case: Evidence, limit: int) -> list[tuple[str, str, str]]:
     inputs = [("input", name, bounded(text, each)) for name, text in shown_inputs]
     if len(case.inputs) > len(shown_inputs):
         inputs.append(("input", "others", f"({len(case.inputs) - len(shown_inputs)} more inputs are not shown.)"))
-    return [*inputs, ("output", "", bounded(case.output, each)), ("feedback", "", words)]
+    feedback = [] if is_unexplained(case) else [("feedback", "", words)]
+    return [*inputs, ("output", "", bounded(case.output, each)), *feedback]
 
 
-def _proposals_format(view: UpdateView, style: ReplyStyle) -> str:
-    many = view.wanted > 1
-    what = (
-        f"Write {view.wanted} improved instructions that differ in approach"
-        if many
-        else "Write one improved instruction"
-    )
-    what = f"{what}, each of at most {view.max_bytes} bytes." if many else f"{what} of at most {view.max_bytes} bytes."
+def proposals_format(wanted: int, max_bytes: int, style: ReplyStyle) -> str:
+    """How many instructions to write, how long, and in which form."""
+    if wanted > 1:
+        what = f"Write {wanted} improved instructions that differ in approach, each of at most {max_bytes} bytes."
+    else:
+        what = f"Write one improved instruction of at most {max_bytes} bytes."
     if style is ReplyStyle.JSON:
-        keys = ", ".join(f'"proposal_{number}"' for number in range(1, view.wanted + 1))
+        keys = ", ".join(f'"proposal_{number}"' for number in range(1, wanted + 1))
         return f'{what}\nReply with one JSON object with the keys "reasoning" (brief), {keys}; all values are text.'
-    lines = "\n".join(f'<proposal number="{number}">…</proposal>' for number in range(1, view.wanted + 1))
+    lines = "\n".join(f'<proposal number="{number}">…</proposal>' for number in range(1, wanted + 1))
     return f"{what}\nReason briefly, then end with:\n{lines}"

@@ -137,9 +137,13 @@ def case_of(prompt: str, asked: Sequence[str], sight: Sight = CLEAR) -> Case:
         for index, block in enumerate(found)
         if index != gradient and len((program := understood(block.text)).clauses) > _facts(block)
     }
-    steering = max(programs, key=lambda index: len(programs[index].clauses), default=-1)
+    # A prompt may show the instruction twice, once under a name that it asks about: that is one value.
+    named = {index: any(label in asked for label in found[index].labels) for index in programs}
+    steering = max(programs, key=lambda index: (len(programs[index].clauses), named[index]), default=-1)
     program = programs.get(steering, Program(()))
-    rest = [block for index, block in enumerate(found) if index not in (gradient, steering)]
+    twice = found[steering].text.strip() if steering >= 0 and named[steering] else None
+    kept = (index for index in range(len(found)) if index not in (gradient, steering))
+    rest = [found[index] for index in kept if found[index].text.strip() != twice]
     page = _page(block for block in rest if block.labels)
     loose = [block.text.strip() for block in rest if not block.labels]
     output = _output(loose, program, page)

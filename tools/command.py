@@ -98,6 +98,24 @@ BackwardStyle = Annotated[
     Question | None,
     typer.Option(help="how an input should change, or what its quality is", rich_help_panel=METHOD_PANEL),
 ]
+Momentum = Annotated[
+    int | None,
+    typer.Option(min=1, help="earlier values, with their feedback, that an update sees", rich_help_panel=METHOD_PANEL),
+]
+Only = Annotated[
+    str | None,
+    typer.Option(help="optimize this one, freeze the others", metavar="PARAMETER", rich_help_panel=METHOD_PANEL),
+]
+WrongLabels = Annotated[
+    float | None,
+    typer.Option(
+        min=0.0,
+        max=1.0,
+        help="control: this share of training labels is wrong for what learns, never for what judges",
+        metavar="SHARE",
+        rich_help_panel=METHOD_PANEL,
+    ),
+]
 Start = Annotated[
     Path | None,
     typer.Option(help="JSON file {parameter: value}, or a run, to start from", rich_help_panel=RUN_PANEL),
@@ -134,6 +152,9 @@ def optimize(
     calls: BackwardCalls = None,
     instruction_message: Told = None,
     backward_style: BackwardStyle = None,
+    momentum: Momentum = None,
+    only: Only = None,
+    wrong_labels: WrongLabels = None,
     seed: Seed = 0,
     data: Data = None,
     train: Size = None,

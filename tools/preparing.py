@@ -21,7 +21,9 @@ from semprop.bench.tasks import PYTHON
 from semprop.bench.tasks import resolve as resolve_task
 from semprop.engine.errors import SpecificationError, UsageError
 from semprop.engine.graph import Graph
-from semprop.engine.methods.catalogue import Choices, Options, default_gate, gate_named, method_named
+from semprop.engine.graph_changes import only
+from semprop.engine.methods.catalogue import Choices, Options, default_gate, gate_named, graph_for, method_named
+from semprop.engine.methods.labels import with_wrong_labels
 from semprop.engine.parameters import Parameters, value_of
 from semprop.engine.training.journal import FILE_NAME
 from semprop.engine.training.runs import Run
@@ -49,6 +51,8 @@ class Order:
         roles: role → provider, as it was written.
         gate: its name; None takes the method's own.
         options: parts of the method that were set.
+        only: the one parameter that is optimized; the others are frozen.
+        wrong_labels: the share of training labels that are wrong for all that learns.
         providers: the TOML file that names providers.
         examples_per_gradient: 0 is the whole minibatch.
         start: a JSON file of parameter values, or a run's directory.
@@ -65,6 +69,8 @@ class Order:
     candidates: int | None = None
     gate: str | None = None
     options: Options = Options()
+    only: str | None = None
+    wrong_labels: float | None = None
     seed: int = 0
     data: Path | None = None
     start: Path | None = None
@@ -162,16 +168,20 @@ def prepare(
     task = resolve_task(order.task)
     name, start = order.method or task.defaults.method, initial
     gate = gate_named(order.gate or default_gate(name))
-    method = method_named(name, Choices(gate, pools=task.clauses, options=order.options))
+    method = method_named(name, Choices(gate, pools=task.clauses, options=order.options, seed=order.seed))
+    graph = graph_for(name, task.graph)
+    graph = graph if order.only is None else only(graph, order.only)
     if start is None and order.start is not None:
-        start = parameters_in(order.start, task.graph)
+        start = parameters_in(order.start, graph)
     roles = roles_of(order.roles, task.defaults.providers) if order.roles or task.defaults.providers else {}
     providers = _connected(order, roles, around.providers)
     defaults = task.defaults
     source = data_source(order.data, os.environ, say)
     splits = task.load(source, order.seed, _sizes(order, defaults.sizes))
+    if order.wrong_labels is not None:
+        method = with_wrong_labels(method, splits.train, order.wrong_labels, order.seed)
     specification = Specification(
-        graph=task.graph,
+        graph=graph,
         loss=task.loss,
         splits=splits,
         method=method,

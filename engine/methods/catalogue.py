@@ -6,18 +6,28 @@ A method's entry says what it is, what it needs, and when to choose it: the READ
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 
 from semprop.engine.backward_prompts import Neighbours, Question
 from semprop.engine.errors import SpecificationError
 from semprop.engine.gates import Gate, NoGate, StrictGate
+from semprop.engine.graph import Graph
+from semprop.engine.graph_changes import demonstrations_only, unchanged
 from semprop.engine.method import Method, Selection
 from semprop.engine.methods.clauses import ClausePool, clauses
+from semprop.engine.methods.controls import (
+    improve_blind,
+    no_gradient,
+    one_step_rewrite,
+    with_shuffled_gradients,
+)
 from semprop.engine.methods.copro import copro
 from semprop.engine.methods.opro import opro
 from semprop.engine.methods.optoprime import optoprime
 from semprop.engine.methods.semantic import Calls, InstructionMessage, SemanticBackward, semantic
+from semprop.engine.methods.shots import demonstrations
+from semprop.engine.methods.textgrad import EVERY, textgrad, textgrad_library
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +39,7 @@ class Options:
     calls: Calls | None = None
     instruction_message: InstructionMessage | None = None
     backward_style: Question | None = None
+    momentum: int | None = None
 
     @property
     def given(self) -> tuple[str, ...]:
@@ -44,12 +55,13 @@ def flag(option: str) -> str:
 @dataclass(frozen=True, slots=True)
 class Choices:
     """What a user chooses beside the method's name: the gate, how many solved examples an update must not break, the
-    task's clauses by parameter, and options of the method."""
+    task's clauses by parameter, options of the method, and the seed of what it draws."""
 
     gate: Gate
     solved: int = 0
     pools: Mapping[str, ClausePool] = field(default_factory=dict, hash=False)
     options: Options = Options()
+    seed: int = 0
 
     @property
     def selection(self) -> Selection:
@@ -59,8 +71,14 @@ class Choices:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A method in the catalogue: one line on what it does, what it needs, when to choose it, and how it is made; the
-    options that it takes, and the gate that it has unless told otherwise."""
+    """A method in the catalogue: one line on what it does, what it needs, when to choose it, and how it is made.
+
+    Attributes:
+        options: the options that it takes.
+        gate: the gate that it has unless told otherwise.
+        graph: what it makes of a task's graph before anything runs.
+        task: a built-in task on which it can be shown.
+    """
 
     words: str
     needs: str
@@ -68,6 +86,8 @@ class Entry:
     made: Callable[[Choices], Method]
     options: tuple[str, ...] = ()
     gate: str = "strict"
+    graph: Callable[[Graph], Graph] = unchanged
+    task: str = "lookup"
 
 
 def _semantic(choices: Choices) -> Method:
@@ -95,6 +115,39 @@ def _clauses(choices: Choices) -> Method:
     return clauses(choices.pools, gate=choices.gate, selection=choices.selection)
 
 
+def _textgrad(choices: Choices) -> Method:
+    return textgrad(gate=choices.gate, selection=_every(choices))
+
+
+def _textgrad_library(choices: Choices) -> Method:
+    momentum = choices.options.momentum or 0
+    return textgrad_library(gate=choices.gate, selection=_every(choices), momentum=momentum)
+
+
+def _every(choices: Choices) -> Selection:
+    return replace(EVERY, solved=choices.solved)
+
+
+def _demonstrations(choices: Choices) -> Method:
+    return demonstrations(gate=choices.gate, selection=choices.selection)
+
+
+def _no_gradient(choices: Choices) -> Method:
+    return no_gradient(gate=choices.gate, selection=choices.selection)
+
+
+def _one_step(choices: Choices) -> Method:
+    return one_step_rewrite(gate=choices.gate, selection=choices.selection)
+
+
+def _blind(choices: Choices) -> Method:
+    return improve_blind(gate=choices.gate)
+
+
+def _shuffled(choices: Choices) -> Method:
+    return with_shuffled_gradients(semantic(gate=choices.gate, selection=choices.selection), choices.seed)
+
+
 METHODS: Mapping[str, Entry] = MappingProxyType(
     {
         "semantic": Entry(
@@ -115,6 +168,53 @@ METHODS: Mapping[str, Entry] = MappingProxyType(
             "the task's clauses",
             "the model is too small to rewrite prompts",
             _clauses,
+            task="cities",
+        ),
+        "textgrad": Entry(
+            "TextGrad by its formula: one call an edge, which sees no other input of the step",
+            "a model that can give advice and rewrite prompts; twice the backward calls of semantic, or more",
+            "to compare, or where inputs do not depend on one another",
+            _textgrad,
+            gate="none",
+        ),
+        "textgrad-library": Entry(
+            "TextGrad as its library behaves: each call sees the step's whole prompt, without telling inputs apart",
+            "the same; --momentum K shows the last K values and their feedback",
+            "to compare",
+            _textgrad_library,
+            options=("momentum",),
+            gate="none",
+        ),
+        "demonstrations": Entry(
+            "solved examples as demonstrations, and no text is changed; adds a place for them where a graph has none",
+            "right answers, or steps that came out right; no model beside the forward one",
+            "instructions are good, and the form of the answer is what fails",
+            _demonstrations,
+            graph=demonstrations_only,
+        ),
+        "no-gradient": Entry(
+            "control: instructions are rewritten from failures, with no word on what was wrong",
+            "a model that can rewrite prompts",
+            "to see what gradients are worth on your task",
+            _no_gradient,
+        ),
+        "one-step-rewrite": Entry(
+            "control: instructions are rewritten from failures and the answer's feedback, without backward calls",
+            "a model that can rewrite prompts",
+            "to see what the backward pass is worth; enough for a graph of one step",
+            _one_step,
+        ),
+        "improve-blind": Entry(
+            "control: “improve this instruction”, with no data",
+            "a model that can rewrite prompts",
+            "to see what a rewrite gains by itself",
+            _blind,
+        ),
+        "shuffled-gradients": Entry(
+            "control: semantic, and each failure is told the gradient of another one",
+            "as semantic",
+            "to see whether it matters that the gradients are the right ones",
+            _shuffled,
         ),
         "optoprime": Entry(
             "Trace's OptoPrime: one call reads the whole run as pseudo-code, sets all parameters; no backward",
@@ -136,6 +236,9 @@ METHODS: Mapping[str, Entry] = MappingProxyType(
         ),
     }
 )
+
+ALIASES: Mapping[str, str] = MappingProxyType({"clause-pool": "clauses"})
+"""Other names of methods."""
 
 GATES: Mapping[str, Gate] = MappingProxyType({"strict": StrictGate(), "none": NoGate()})
 
@@ -177,7 +280,17 @@ def method_named(name: str, choices: Choices) -> Method:
     return entry.made(choices)
 
 
+def graph_for(method: str, graph: Graph) -> Graph:
+    """What a method makes of a task's graph.
+
+    Raises:
+        SpecificationError: there is no such method, or it can make nothing of this graph.
+    """
+    return _entry(method).graph(graph)
+
+
 def _entry(name: str) -> Entry:
-    if name not in METHODS:
+    known = ALIASES.get(name, name)
+    if known not in METHODS:
         raise SpecificationError(f"there is no method {name!r}; there are: {', '.join(METHODS)}")
-    return METHODS[name]
+    return METHODS[known]

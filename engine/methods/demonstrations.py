@@ -1,4 +1,4 @@
-"""Demonstrations out of evidence: solved turns for the nodes that a demonstrations parameter steers. Pure.
+"""Demonstrations out of evidence: solved turns for the nodes that a demonstrations parameter steers. Asks no model.
 
 For the output node the right answer is the example's own; for a hidden node there is no label, so only what it wrote
 on examples that came out right is used. The id of the example goes along, so that it is never shown to itself.

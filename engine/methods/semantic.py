@@ -6,7 +6,7 @@ an instruction's own message is the worked case itself (`evidence`), or a slot o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -138,13 +138,19 @@ class SemanticBackward:
             Ask("backward", request, local.record.name, "+".join(view.asked))
             for view, request in zip(views, requests, strict=True)
         ]
-        replies = yield tuple(asks)
-        for ask, view, reply in zip(asks, views, replies, strict=True):
-            found, why = yield from _read(ask, view.asked, reply, local)
-            for name in view.asked:
-                source = Provenance(local.example, local.record.name, name)
-                messages[name] = _message(found.get(name), source, why)
-        return messages
+        return messages | (yield from advised(asks, groups, local))
+
+
+def advised(asks: Sequence[Ask], groups: Sequence[tuple[str, ...]], local: Local) -> Plan[dict[str, Message]]:
+    """The messages that backward calls give, each call asked about a group of slots."""
+    messages: dict[str, Message] = {}
+    replies = yield tuple(asks)
+    for ask, group, reply in zip(asks, groups, replies, strict=True):
+        found, why = yield from _read(ask, group, reply, local)
+        for name in group:
+            source = Provenance(local.example, local.record.name, name)
+            messages[name] = _message(found.get(name), source, why)
+    return messages
 
 
 def _read(

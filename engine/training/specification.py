@@ -198,7 +198,9 @@ def document_of_specification(spec: Specification) -> dict[str, Any]:
         "task": spec.task,
         "method": {
             "name": method.name,
+            "seed": _shown(method.seed),
             "selection": _shown(method.selection),
+            "aggregate": _shown(method.aggregate),
             "backward": _shown(method.backward),
             "collect": _shown(method.collect),
             "update": _shown(method.update),

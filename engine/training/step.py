@@ -119,7 +119,8 @@ async def select(spec: Specification, stage: Stage, given: StepInput) -> Selecte
 
     Examples without a score are asked once more at the end, if the whole minibatch was needed; then left out.
     """
-    rule, wanted = spec.method.selection, spec.examples_per_gradient
+    rule = spec.method.selection
+    wanted = min(filter(None, (rule.most, spec.examples_per_gradient)), default=None)
     scored: dict[str, Scored] = {}
     missing: list[Example] = []
     found = 0
@@ -140,7 +141,9 @@ async def select(spec: Specification, stage: Stage, given: StepInput) -> Selecte
         at = Position(given.index, "forward", again=again)
         return await stage.score(given.parameters, example, at, start)
 
-    window = stage.window if wanted is None else min(stage.window, wanted + spec.lookahead)
+    # Where every example counts, it is known how many are needed.
+    lookahead = spec.lookahead if rule.threshold >= 0 else 0
+    window = stage.window if wanted is None else min(stage.window, wanted + lookahead)
     await in_order(given.minibatch, partial(work, 0), consume, window)
     if missing and len(scored) + len(missing) == len(given.minibatch):
         again, missing = tuple(missing), []

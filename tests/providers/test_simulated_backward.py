@@ -7,7 +7,7 @@ from itertools import permutations
 
 import pytest
 
-from semprop.providers.simulated_backward import Advice, backward
+from semprop.providers.simulated_backward import Advice, backward, case_of
 from semprop.providers.simulated_wanted import (
     SHOULD_DIFFER,
     Demand,
@@ -288,3 +288,14 @@ def test_a_complaint_that_names_no_value_makes_no_demand(sentence: str) -> None:
 )
 def test_whether_a_text_meets_a_demand(wanted: Wanted, text: str, met: bool) -> None:
     assert is_met(wanted, text, "before") is met
+
+
+def test_an_instruction_that_stands_there_twice_once_under_its_name_is_one_value():
+    prompt = (
+        "<instruction>\nGive the value of the field previous.\n</instruction>\n<context>\nprimary: heron\n"
+        "previous: tern\n</context>\n<output>\ntern\n</output>\n<feedback>\nIt should state: heron\n</feedback>\n"
+        '<variable name="instruction">\nGive the value of the field previous.\n</variable>'
+    )
+    case = case_of(prompt, ["instruction"])
+    assert case.instruction_slot == "instruction"
+    assert [line.value for line in case.page] == ["heron", "tern"]
