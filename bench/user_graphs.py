@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from semprop.engine import shapes
+from semprop.engine.constraints import FIELDS, constraints_of
 from semprop.engine.errors import GraphError, SpecificationError
 from semprop.engine.fields import Fields
 from semprop.engine.graph import Graph
@@ -102,14 +103,8 @@ def _node(fields: Fields) -> tuple[Model, list[Parameter]]:
     own = []
     if "instruction" in fields:
         parameter = f"{name}_instruction"
-        own.append(
-            Parameter(
-                parameter,
-                fields.take("instruction", str),
-                trainable=fields.take("trainable", bool, True),
-                purpose=fields.take("purpose", str, f"the instruction of {name}"),
-            )
-        )
+        purpose = f"the instruction of {name}"
+        own.append(_declared(fields, parameter, fields.take("instruction", str), purpose))
     else:
         parameter = fields.take("parameter", str)
     given = fields.data("inputs")
@@ -134,16 +129,24 @@ def _node(fields: Fields) -> tuple[Model, list[Parameter]]:
 
 
 def _parameter(fields: Fields) -> Parameter:
-    name, value = fields.take("name", str), _value(fields)
-    parameter = Parameter(
-        name,
-        value,
-        trainable=fields.take("trainable", bool, True),
-        purpose=fields.take("purpose", str, ""),
-        max_bytes=fields.take("max_bytes", int, 8_000),
-    )
+    parameter = _declared(fields, fields.take("name", str), _value(fields), "")
     fields.finish()
     return parameter
+
+
+def _declared(fields: Fields, name: str, value: ParameterValue, purpose: str) -> Parameter:
+    """A parameter with what its table says of it: trainable, purpose, max_bytes, and constraints."""
+    try:
+        return Parameter(
+            name,
+            value,
+            trainable=fields.take("trainable", bool, True),
+            purpose=fields.take("purpose", str, purpose),
+            max_bytes=fields.take("max_bytes", int, 8_000),
+            constraints=constraints_of({each: fields.data(each) for each in FIELDS if each in fields}),
+        )
+    except SpecificationError as error:
+        raise SpecificationError(f"{fields.where}: {error}") from error
 
 
 def _value(fields: Fields) -> ParameterValue:

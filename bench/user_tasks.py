@@ -17,6 +17,9 @@ A data file is never run: Python is loaded only from the path that the user name
     reply = "tagged"
     sampling = { max_tokens = 256 }
 
+A text keeps to what its table says, and is asked to: `max_bytes = 2000`, `max_words = 60`, `placeholders = ["{name}"]`,
+`pattern = "…"` (with `pattern_words = "…"`), `json_schema = {…}`.
+
 `id` and `group` name further columns; `[[parameter]]` declares a parameter that nodes name with `parameter`,
 `demonstrations` or `numbers`; `[sizes]`, `[defaults]` and `[clauses]` have the fields of `Sizes`, `Defaults` and
 `Task.clauses`.

@@ -9,6 +9,7 @@ from importlib.metadata import version as _version
 
 from semprop.engine.arrays import Array
 from semprop.engine.backward_prompts import Neighbours, Question
+from semprop.engine.constraints import JsonDocument, MaxWords, Pattern, Placeholders
 from semprop.engine.errors import (
     ContentError,
     DataError,
@@ -97,11 +98,13 @@ __all__ = [
     "GraphError",
     "HeldOutReport",
     "InstructionMessage",
+    "JsonDocument",
     "Judge",
     "JudgeLabel",
     "Kind",
     "LabelProbability",
     "Local",
+    "MaxWords",
     "Message",
     "Method",
     "Model",
@@ -116,6 +119,8 @@ __all__ = [
     "Observer",
     "Parameter",
     "Parameters",
+    "Pattern",
+    "Placeholders",
     "Placement",
     "Plan",
     "Position",

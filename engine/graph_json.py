@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from semprop.engine.constraints import constraints_of
+from semprop.engine.constraints import document_of as document_of_constraints
 from semprop.engine.errors import GraphError, SpecificationError, UsageError
 from semprop.engine.fields import Fields
 from semprop.engine.graph import Graph
@@ -46,6 +48,7 @@ def to_json(graph: Graph) -> str:
                 "trainable": parameter.trainable,
                 "purpose": parameter.purpose,
                 "max_bytes": parameter.max_bytes,
+                **({"constraints": document_of_constraints(parameter.constraints)} if parameter.constraints else {}),
             }
             for parameter in graph.parameters
         ],
@@ -147,17 +150,18 @@ def _function_document(node: Function) -> dict[str, Any]:
 
 def _parameter(fields: Fields) -> Parameter:
     name, document = fields.take("name", str), fields.data("value")
+    kept = [part for part in fields.take("constraints", list, []) if isinstance(part, dict)]
     try:
-        value = value_of(document)
+        parameter = Parameter(
+            name,
+            value_of(document),
+            trainable=fields.take("trainable", bool),
+            purpose=fields.take("purpose", str),
+            max_bytes=fields.take("max_bytes", int),
+            constraints=tuple(each for part in kept for each in constraints_of(part)),
+        )
     except SpecificationError as error:
         raise GraphError(f"{fields.where}: {error}") from error
-    parameter = Parameter(
-        name,
-        value,
-        trainable=fields.take("trainable", bool),
-        purpose=fields.take("purpose", str),
-        max_bytes=fields.take("max_bytes", int),
-    )
     fields.finish()
     return parameter
 

@@ -16,7 +16,9 @@ import orjson
 from numpy.typing import ArrayLike
 
 from semprop.engine.arrays import Array, array_words
+from semprop.engine.constraints import Constraint, MaxWords, Pattern, fault_of
 from semprop.engine.errors import SpecificationError
+from semprop.engine.patterns import check
 
 
 class Kind(StrEnum):
@@ -99,13 +101,37 @@ def argument_of(value: Any) -> Any:
 @dataclass(frozen=True, slots=True)
 class Parameter:
     """A named value that steers nodes. `purpose` says in words what it is for, to the model that edits it;
-    `max_bytes` bounds its UTF-8 length, and proposals beyond it are refused."""
+    `max_bytes` bounds its UTF-8 length, and `constraints` say what else its text keeps to: they are asked for, and
+    proposals that break one are refused.
+
+    Raises:
+        SpecificationError: constraints on what is no text, on a text that breaks them already (too many words apart:
+            those may be there to be made fewer), or a pattern that could take too long on `max_bytes`.
+    """
 
     name: str
     value: ParameterValue
     trainable: bool = True
     purpose: str = ""
     max_bytes: int = 8_000
+    constraints: tuple[Constraint, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.constraints:
+            return
+        if not isinstance(self.value, str):
+            raise SpecificationError(f"parameter {self.name!r} is {self.kind}: only texts have constraints")
+        for each in self.constraints:
+            if isinstance(each, Pattern):
+                check(each.pattern, self.max_bytes)
+        fault = fault_of([each for each in self.constraints if not isinstance(each, MaxWords)], self.value)
+        if fault:
+            raise SpecificationError(f"parameter {self.name!r} breaks its own constraint from the start: {fault}")
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """What its text keeps to, in words for the model that edits it."""
+        return tuple(each.asked for each in self.constraints)
 
     @property
     def kind(self) -> Kind:

@@ -18,7 +18,7 @@ from semprop.engine.nodes import Model, Purpose
 from semprop.engine.prompts import forward_request, gradient_words, inputs_block
 from semprop.engine.replies import ReplyStyle, advice_schema, proposals_schema
 from semprop.engine.tape import Record, shown
-from semprop.engine.update_prompts import LEAST_CASE_BYTES, proposals_format
+from semprop.engine.update_prompts import LEAST_CASE_BYTES, constraints_words, proposals_format
 from semprop.providers.base import Message as Turn
 from semprop.providers.base import Request, Sampling
 
@@ -148,8 +148,7 @@ def library_update_request(view: LibraryView, style: ReplyStyle, sampling: Sampl
     if past:
         parts.append("Earlier values of the variable, oldest first, and the feedback that each got:")
         parts += [*numbered("past", past), INSISTENT]
-    if view.constraints:
-        parts.append("What you write must keep to this:\n" + "\n".join(f"- {each}" for each in view.constraints))
+    parts += constraints_words(view.constraints)
     parts.append(proposals_format(view.wanted, view.max_bytes, style))
     schema = proposals_schema(view.wanted) if style is ReplyStyle.JSON else None
     return Request((Turn.of("system", LIBRARY_UPDATE), Turn.of("user", "\n\n".join(parts))), sampling, schema)

@@ -6,6 +6,7 @@ the instruction that is being edited is never cut.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from semprop.engine.fences import Fence, bounded, fence_suffix
@@ -74,7 +75,8 @@ class UpdateView:
 
     `places` says where it is used, a line each; `gradients` hold the cases, one an example; `left_out` counts cases
     that are not shown; `solved` are cases that came right; `rejected` are earlier proposals that the gate turned
-    down; `wanted` is how many proposals to ask for; `cases_bytes` bounds all the cases together.
+    down; `wanted` is how many proposals to ask for; `cases_bytes` bounds all the cases together; `constraints` say
+    what a new text must keep to.
     """
 
     instruction: str
@@ -88,6 +90,7 @@ class UpdateView:
     rejected: tuple[str, ...] = ()
     max_bytes: int = 8_000
     cases_bytes: int = 24_000
+    constraints: tuple[str, ...] = ()
 
 
 def update_request(view: UpdateView, style: ReplyStyle, sampling: Sampling) -> Request:
@@ -115,6 +118,7 @@ def update_request(view: UpdateView, style: ReplyStyle, sampling: Sampling) -> R
             f"This is number {view.twin.number} of them: give it a part of the work of its own, different from what "
             "the others will choose."
         )
+    parts += constraints_words(view.constraints)
     parts.append(proposals_format(view.wanted, view.max_bytes, style))
     schema = proposals_schema(view.wanted) if style is ReplyStyle.JSON else None
     return Request((Turn.of("system", _system(view)), Turn.of("user", "\n\n".join(parts))), sampling, schema)
@@ -175,6 +179,11 @@ def _worked(case: Evidence, limit: int) -> list[tuple[str, str, str]]:
         inputs.append(("input", "others", f"({len(case.inputs) - len(shown_inputs)} more inputs are not shown.)"))
     feedback = [] if is_unexplained(case) else [("feedback", "", words)]
     return [*inputs, ("output", "", bounded(case.output, each)), *feedback]
+
+
+def constraints_words(constraints: Sequence[str]) -> list[str]:
+    """The part of a prompt that asks for constraints; none if there are none."""
+    return ["What you write must keep to this:\n" + "\n".join(f"- {each}" for each in constraints)] * bool(constraints)
 
 
 def proposals_format(wanted: int, max_bytes: int, style: ReplyStyle) -> str:

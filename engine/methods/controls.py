@@ -116,6 +116,7 @@ class BlindUpdate:
             wanted=context.wanted,
             twin=twin,
             max_bytes=parameter.max_bytes,
+            constraints=parameter.asked,
         )
         request = update_request(view, context.style, self.sampling)
         return (yield from asked(Ask("update", request, name), name, context.wanted, context.style))

@@ -147,6 +147,7 @@ def update_view(context: UpdateContext, collected: Collected, twin: Twin | None,
         rejected=latest(context.rejected.get(name, ()), cases_bytes),
         max_bytes=collected.parameter.max_bytes,
         cases_bytes=cases_bytes,
+        constraints=collected.parameter.asked,
     )
 
 

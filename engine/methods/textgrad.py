@@ -137,6 +137,7 @@ class LibraryUpdate:
             told=tuple(told),
             left_out=collected.left_out,
             past=memory.of(parameter.name),
+            constraints=parameter.asked,
             wanted=context.wanted,
             max_bytes=parameter.max_bytes,
             cases_bytes=self.cases_bytes,

@@ -1,7 +1,7 @@
 """Update: evidence → candidates that may be tried. Drives the method's U and checks what it returned.
 
-Law L4: a proposal that changes nothing, is too long, or repeats another never becomes a candidate; what was dropped
-is reported with the reason. No candidate left means "no proposal", and no gate call.
+Law L4: a proposal that changes nothing, is too long, breaks a constraint, or repeats another never becomes a candidate;
+what was dropped is reported with the reason. No candidate left means "no proposal", and no gate call.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from semprop.engine.constraints import fault_of
 from semprop.engine.method import Candidate, Dropped, Edit, Proposals, UpdateContext, UpdateRule, candidate
 from semprop.engine.parameters import rendered
 from semprop.engine.plans import Plan
@@ -47,6 +48,8 @@ def _stands(edit: Edit, context: UpdateContext, dropped: list[Dropped]) -> bool:
         reason = "it is empty"
     elif len(text.encode()) > declared.max_bytes:
         reason = f"it has {len(text.encode())} bytes, more than the {declared.max_bytes} allowed"
+    elif isinstance(edit.after, str) and (fault := fault_of(declared.constraints, edit.after)):
+        reason = fault
     elif isinstance(edit.after, str) and (copied := context.is_copy(edit.after, rendered(edit.before))):
         reason = f"it copies a training example: «{copied}»"
     if reason:

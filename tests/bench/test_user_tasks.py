@@ -8,6 +8,7 @@ from semprop.bench.data import DataSource
 from semprop.bench.task import Sizes
 from semprop.bench.tasks import resolve
 from semprop.bench.user_tasks import from_python
+from semprop.engine.constraints import MaxWords, Pattern, Placeholders
 from semprop.engine.errors import DataError, GraphError, SpecificationError, UsageError
 from semprop.engine.losses import Answer, CaseFolded, Judge, LabelProbability, Numeric
 from semprop.engine.nodes import Placement, ReplyFormat
@@ -43,6 +44,8 @@ def test_a_toml_task_with_nodes_and_tables_by_split(own):
     assert (task.name, task.labels) == ("reviews", ("Yes", "No"))
     assert graph.inputs == ("review", "rating")
     assert graph.parameter("tone").max_bytes == 300
+    assert graph.parameter("tone").constraints == (MaxWords(20), Pattern(r"[A-Z].*\.", "a sentence"))
+    assert graph.parameter("verdict_instruction").constraints == (Placeholders(("guest",)),)
     assert graph.initial["shots"] == Demonstrations((Demonstration((("review", "Splendid"), ("mood", "glad")), "Yes"),))
     assert graph.initial["heat"] == Number(0.2, 0, 1)
     verdict = graph.node("verdict")
@@ -60,6 +63,13 @@ def test_a_field_of_a_table_may_span_lines_and_the_next_row_keeps_its_number(own
     rows = resolve(str(own / "reviews.toml")).load.examples("train")
     assert rows[1].inputs["review"] == 'They said "soon", then\nnothing'
     assert [example.id for example in rows[1:3]] == ["reviews_train.csv:3", "reviews_train.csv:5"]
+
+
+def test_a_constraint_that_cannot_be_kept_is_told_with_its_table(own, tmp_path):
+    text = (own / "reviews.toml").read_text().replace('placeholders = ["guest"]', 'placeholders = ["host"]')
+    (tmp_path / "reviews.toml").write_text(text)
+    with pytest.raises(SpecificationError, match=r"node 2 'verdict': .* does not contain 'host'"):
+        resolve(str(tmp_path / "reviews.toml"))
 
 
 @pytest.mark.parametrize("name", ["doubling.py:task", "doubling.py:again", "doubling.py"])
