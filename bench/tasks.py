@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from semprop.bench import bbh, cities, gsm8k, liar, sentiment, worlds
+from semprop.bench import bbh, cities, gsm8k, liar, regression, sentiment, worlds
 from semprop.bench.task import Task
 from semprop.bench.user_tasks import from_python, from_toml
 from semprop.engine.errors import UsageError
@@ -28,6 +28,7 @@ def built_in() -> Mapping[str, Task]:
             liar.TASK,
             *bbh.tasks(),
             *worlds.tasks(),
+            regression.TASK,
         )
     )
 

@@ -44,7 +44,10 @@ from semprop.engine.losses import (
 from semprop.engine.method import Candidate, Edit, Local, Method, Proposals, Scored, Seed, Selection, UpdateContext
 from semprop.engine.methods.clauses import clauses
 from semprop.engine.methods.controls import improve_blind, no_gradient, one_step_rewrite, with_shuffled_gradients
+from semprop.engine.methods.descent import Adam, GradientDescent, Momentum
 from semprop.engine.methods.labels import with_wrong_labels
+from semprop.engine.methods.numerical import CentralDifferences, LocalSPSA, joint_spsa, numerical
+from semprop.engine.methods.reverse_mode import reverse_mode
 from semprop.engine.methods.semantic import Calls, InstructionMessage, SemanticBackward, semantic
 from semprop.engine.methods.shots import demonstrations
 from semprop.engine.methods.textgrad import textgrad, textgrad_library
@@ -68,12 +71,14 @@ from semprop.engine.training.trainer import Trainer, optimize
 __version__ = _version("semprop")
 
 __all__ = [
+    "Adam",
     "Answer",
     "Array",
     "Ask",
     "Calls",
     "Candidate",
     "CaseFolded",
+    "CentralDifferences",
     "Comparison",
     "Contains",
     "ContentError",
@@ -94,6 +99,7 @@ __all__ = [
     "Fork",
     "Function",
     "Gradient",
+    "GradientDescent",
     "Graph",
     "GraphError",
     "HeldOutReport",
@@ -104,10 +110,12 @@ __all__ = [
     "Kind",
     "LabelProbability",
     "Local",
+    "LocalSPSA",
     "MaxWords",
     "Message",
     "Method",
     "Model",
+    "Momentum",
     "MultipleChoice",
     "Neighbours",
     "NoAnswer",
@@ -167,14 +175,17 @@ __all__ = [
     "fan",
     "from_json",
     "improve_blind",
+    "joint_spsa",
     "keep",
     "layered",
     "load",
     "lost",
     "mermaid",
     "no_gradient",
+    "numerical",
     "one_step_rewrite",
     "optimize",
+    "reverse_mode",
     "semantic",
     "split",
     "textgrad",

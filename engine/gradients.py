@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+import numpy as np
+
+from semprop.engine.arrays import Floats
 from semprop.engine.parameters import Kind
 
 
@@ -90,3 +93,39 @@ class Gradient:
     def changes(self) -> tuple[Message, ...]:
         """The messages that ask for a change."""
         return tuple(message for message in self.messages if message.stance is Stance.CHANGE)
+
+
+def is_numeric(gradient: Gradient) -> bool:
+    """Whether every change that it asks for is a derivative, and there is one."""
+    changes = gradient.changes
+    return bool(changes) and all(derivative_in(message) is not None for message in changes)
+
+
+def derivative_in(message: Message) -> Floats | None:
+    """The derivative that a message holds, as an array (of no dimension for a number); None if it holds none."""
+    match message.content:
+        case bool():
+            return None
+        case int() | float() | np.ndarray() | np.generic():
+            return np.asarray(message.content, dtype=np.float64)
+        case _:
+            return None
+
+
+def total(gradient: Gradient) -> Floats | float:
+    """The sum of the derivatives that a gradient holds, in its order.
+
+    Raises:
+        ValueError: it asks for no change, or for one that is no derivative.
+    """
+    found = [derivative_in(message) for message in gradient.changes]
+    parts = [part for part in found if part is not None]
+    if not parts or len(parts) < len(found):
+        raise ValueError(
+            f"the gradient of {gradient.variable!r} is not a derivative: numeric nodes need a loss with a derivative "
+            "(squared, or a Score with an objective) and a method that passes it on (reverse_mode, mixed)"
+        )
+    added = parts[0]
+    for part in parts[1:]:
+        added = added + part
+    return added if np.ndim(added) else float(added)

@@ -15,6 +15,7 @@ import typer
 from semprop.engine import __version__
 from semprop.engine.backward_prompts import Neighbours, Question
 from semprop.engine.methods.catalogue import GATES, METHODS
+from semprop.engine.methods.descent import RuleName
 from semprop.engine.methods.semantic import Calls, InstructionMessage
 from semprop.tools import bench, listing, logs, optimizing, recorded, resuming
 from semprop.tools.endpoint.command import endpoint
@@ -87,6 +88,11 @@ ShownNeighbours = Annotated[
     Neighbours | None,
     typer.Option(help="what a backward call shows of a step's other inputs", rich_help_panel=METHOD_PANEL),
 ]
+RuleOption = Annotated[
+    RuleName | None,
+    typer.Option(help="how numbers follow their derivatives [descent]", rich_help_panel=METHOD_PANEL),
+]
+Rate = Annotated[float | None, typer.Option(help="the step along a derivative", rich_help_panel=METHOD_PANEL)]
 BackwardCalls = Annotated[
     Calls | None, typer.Option(help="a backward call a step, or one an input", rich_help_panel=METHOD_PANEL)
 ]
@@ -155,6 +161,8 @@ def optimize(
     momentum: Momentum = None,
     only: Only = None,
     wrong_labels: WrongLabels = None,
+    rule: RuleOption = None,
+    rate: Rate = None,
     seed: Seed = 0,
     data: Data = None,
     train: Size = None,

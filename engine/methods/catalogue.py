@@ -23,8 +23,11 @@ from semprop.engine.methods.controls import (
     with_shuffled_gradients,
 )
 from semprop.engine.methods.copro import copro
+from semprop.engine.methods.descent import Rule, RuleName, rule_named
+from semprop.engine.methods.numerical import LocalSPSA, joint_spsa, numerical
 from semprop.engine.methods.opro import opro
 from semprop.engine.methods.optoprime import optoprime
+from semprop.engine.methods.reverse_mode import reverse_mode
 from semprop.engine.methods.semantic import Calls, InstructionMessage, SemanticBackward, semantic
 from semprop.engine.methods.shots import demonstrations
 from semprop.engine.methods.textgrad import EVERY, textgrad, textgrad_library
@@ -40,6 +43,8 @@ class Options:
     instruction_message: InstructionMessage | None = None
     backward_style: Question | None = None
     momentum: int | None = None
+    rule: RuleName | None = None
+    rate: float | None = None
 
     @property
     def given(self) -> tuple[str, ...]:
@@ -148,6 +153,14 @@ def _shuffled(choices: Choices) -> Method:
     return with_shuffled_gradients(semantic(gate=choices.gate, selection=choices.selection), choices.seed)
 
 
+NUMERIC = ("rule", "rate")
+"""The options of methods that step along derivatives."""
+
+
+def _rule(choices: Choices) -> Rule:
+    return rule_named(choices.options.rule or RuleName.DESCENT, choices.options.rate)
+
+
 METHODS: Mapping[str, Entry] = MappingProxyType(
     {
         "semantic": Entry(
@@ -233,6 +246,40 @@ METHODS: Mapping[str, Entry] = MappingProxyType(
             "the same",
             "the same, with a single instruction, and problems that may be shown",
             lambda choices: opro(gate=choices.gate, selection=choices.selection),
+        ),
+        "reverse-mode": Entry(
+            "exact derivatives of function nodes; descent, momentum or Adam on numbers and arrays",
+            "a loss with a derivative (squared), nodes with a backward; no model",
+            "the way from the loss to the parameters is numeric and differentiable",
+            lambda choices: reverse_mode(_rule(choices), selection=_every(choices), gate=choices.gate),
+            options=NUMERIC,
+            gate="none",
+        ),
+        "numerical": Entry(
+            "the same on central differences, node by node: 2n runs of a node for n numbers",
+            "a loss with a derivative; no backward, no model",
+            "nodes are numeric, cheap to run and have no backward",
+            lambda choices: numerical(_rule(choices), selection=_every(choices), gate=choices.gate),
+            options=NUMERIC,
+            gate="none",
+        ),
+        "spsa": Entry(
+            "the same on random perturbations: two runs of a node, however many numbers it takes",
+            "the same",
+            "the same, with arrays too large for differences number by number",
+            lambda choices: numerical(
+                _rule(choices), backward=LocalSPSA(), selection=_every(choices), gate=choices.gate
+            ),
+            options=NUMERIC,
+            gate="none",
+        ),
+        "spsa-joint": Entry(
+            "all numbers and arrays of the graph perturbed at once: two runs of the graph a step, no backward",
+            "numbers to train, anywhere in any graph; any loss",
+            "numbers act through models or tools, and runs of the graph are cheap",
+            lambda choices: joint_spsa(_rule(choices), selection=_every(choices), gate=choices.gate),
+            options=NUMERIC,
+            gate="none",
         ),
     }
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+from semprop.engine.graph import Graph
 from semprop.engine.losses import Score
 from semprop.engine.method import UpdateContext
 from semprop.engine.nodes import Purpose
@@ -23,7 +24,7 @@ def propose_number(context: UpdateContext, name: str) -> Plan[tuple[Number, ...]
     """
     number = context.parameters[name]
     assert isinstance(number, Number)
-    neighbours = _neighbours(_within(context, name, number))
+    neighbours = _neighbours(within(context.graph, name, number))
     if not neighbours or not context.scored:
         return ()
     examples = tuple(scored.tape.example for scored in context.scored)
@@ -47,9 +48,9 @@ LEGAL = {"temperature": (0.0, 2.0), "top_p": (0.01, 1.0)}
 """What a sampling field can mean, wherever the parameter's own bounds are wider."""
 
 
-def _within(context: UpdateContext, name: str, number: Number) -> Number:
+def within(graph: Graph, name: str, number: Number) -> Number:
     """The number with bounds that are legal in every sampling field it steers."""
-    for _, slot in context.graph.steers(name):
+    for _, slot in graph.steers(name):
         if slot.purpose is Purpose.SAMPLING:
             low, high = LEGAL[slot.name]
             low, high = min(max(number.low, low), number.value), max(min(number.high, high), number.value)

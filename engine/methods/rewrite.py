@@ -72,6 +72,8 @@ class RewriteUpdate:
             return Proposed(name, values)
         if collected is None:
             return Proposed(name, ())
+        if collected.parameter.kind is Kind.ARRAY:
+            return Proposed(name, (), (Dropped(name, "words do not say how an array should change: use mixed"),))
         if collected.parameter.kind is Kind.DEMONSTRATIONS:
             return Proposed(name, propose_demonstrations(context, name, self.demonstrations))
         return (yield from self._rewrite(context, collected, twin))
