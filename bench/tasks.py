@@ -7,9 +7,10 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from semprop.bench import bbh, cities, gsm8k, liar, regression, sentiment, worlds
+from semprop.bench import bbh, cities, gsm8k, liar, regression, sentiment
 from semprop.bench.task import Task
 from semprop.bench.user_tasks import from_python, from_toml
+from semprop.bench.worlds import lookup
 from semprop.engine.errors import UsageError
 
 PYTHON = re.compile(r"(?P<path>.+\.py)(?::(?P<attribute>\w+))?")
@@ -27,7 +28,7 @@ def built_in() -> Mapping[str, Task]:
             gsm8k.TASK,
             liar.TASK,
             *bbh.tasks(),
-            *worlds.tasks(),
+            *lookup.tasks(),
             regression.TASK,
         )
     )

@@ -199,7 +199,7 @@ def _worlds(case: Case) -> list[_World]:
         try:
             result = carried_out(program, case.page)
         except MissingOperand as missing:
-            if missing.what == "number":
+            if missing.what == "value":
                 filled = [page for page in _filled(case.page, missing) if _result(program, page) == case.output]
                 worlds += [_World(1 / len(filled), program, page) for page in filled]
             elif known:

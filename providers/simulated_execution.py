@@ -14,7 +14,7 @@ UNKNOWN = "unknown"
 
 
 class MissingOperand(Exception):
-    """A clause needs values that are not visible: a `table`, or `count` values, out of `domain` if that is known."""
+    """A clause needs what is not visible: a `table`, or `count` values, out of `domain` if that is known."""
 
     def __init__(self, what: str, count: int = 1, domain: tuple[str, ...] = ()) -> None:
         super().__init__(f"{count} {what} not visible")
@@ -35,7 +35,21 @@ def carried_out(clauses: Sequence[Clause], page: Sequence[Line]) -> str:
     """
     items: Items | None = None
     for clause in clauses:
-        items = _WORK[clause.kind](page, items, clause.argument)
+        items = one_more(clause, page, items)
+    return said(items)
+
+
+def one_more(clause: Clause, page: Sequence[Line], items: Items | None) -> Items:
+    """What is selected after one more clause; `items` is what was before, None at the beginning.
+
+    Raises:
+        MissingOperand: as above.
+    """
+    return _WORK[clause.kind](page, items, clause.argument)
+
+
+def said(items: Items | None) -> str:
+    """What is selected, as text."""
     return "\n".join(items) if items else UNKNOWN
 
 
@@ -61,6 +75,8 @@ def _lookup(page: Sequence[Line], items: Items | None, argument: str) -> Items:
     if not table:
         raise MissingOperand("table")
     keys = items if items is not None else tuple(line.value for line in page if line.sign != "=")
+    if not keys:
+        raise MissingOperand("value", 1, tuple(table))
     return (next((table[key] for key in keys if key in table), UNKNOWN),)
 
 
@@ -79,7 +95,7 @@ def _numbers(page: Sequence[Line], items: Items | None, least: int) -> tuple[flo
     if len(found) >= least:
         return found
     if items is None:
-        raise MissingOperand("number")
+        raise MissingOperand("value")
     return ()
 
 
@@ -100,7 +116,7 @@ def _test(work: Callable[[Items], bool]) -> _Work:
         values = items if items is not None else tuple(line.value for line in page)
         if len(values) < 2:
             if items is None:
-                raise MissingOperand("number")
+                raise MissingOperand("value")
             return (UNKNOWN,)
         return ("yes" if work(values) else "no",)
 
@@ -142,7 +158,7 @@ def _combine(page: Sequence[Line], items: Items | None, argument: str) -> Items:
     values = items if items is not None else tuple(line.value for line in page if line.sign != "=")
     digits = [value for value in values if len(value) == 1 and value.isdigit()]
     if len(digits) < width and items is None:
-        raise MissingOperand("number", width - len(digits), tuple(dict.fromkeys(rule[-1] for rule in rules)))
+        raise MissingOperand("value", width - len(digits), tuple(dict.fromkeys(rule[-1] for rule in rules)))
     return (rules.get("".join(digits[:width]), UNKNOWN),)
 
 

@@ -7,13 +7,22 @@ field is considered if at least half of the cases have that field: an instructio
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from semprop.providers import simulated_pages as pages
 from semprop.providers.simulated_clauses import Clause, Program, Sentence, understood
-from semprop.providers.simulated_execution import FORMATS, UNKNOWN, MissingOperand, carried_out
+from semprop.providers.simulated_execution import (
+    FORMATS,
+    UNKNOWN,
+    Items,
+    MissingOperand,
+    carried_out,
+    one_more,
+    said,
+)
 from semprop.providers.simulated_pages import CLEAR, Block, Line, Sight
 from semprop.providers.simulated_wanted import Demand, Wanted, are_met, number_in, wanted_in
 from semprop.providers.simulated_wordings import library, written
@@ -52,11 +61,21 @@ class _Judge:
     cases: tuple[Shown, ...]
     known: dict[Clauses, int] = field(default_factory=dict)
     met: dict[tuple[int, str], bool] = field(default_factory=dict)
+    selected: dict[tuple[int, Clauses], Items | None] = field(default_factory=dict)
 
     def satisfied(self, clauses: Clauses) -> int:
         if clauses not in self.known:
             self.known[clauses] = sum(self._satisfies(clauses, index) for index in range(len(self.cases)))
         return self.known[clauses]
+
+    def at_least(self, clauses: Clauses, bar: float) -> int | None:
+        """The same, or None as soon as it cannot reach the bar."""
+        found, count = 0, len(self.cases)
+        for index in range(count):
+            found += self._satisfies(clauses, index)
+            if found + count - index - 1 < bar:
+                return None
+        return found
 
     def _satisfies(self, clauses: Clauses, index: int) -> bool:
         """Whether the edited instruction would have met the demands: on the output, or, where a case shows no facts,
@@ -65,11 +84,27 @@ class _Judge:
         case = self.cases[index]
         if not case.page:
             return all(_says(clauses, wanted, self.present) for wanted in case.wanted)
-        result = _gives(clauses, case.page)
+        result = self._gives(clauses, index)
         if (index, result) not in self.met:
             right = are_met(case.wanted, result, case.output) and result != UNKNOWN
             self.met[index, result] = right if case.wanted else result == case.output
         return self.met[index, result]
+
+    def _gives(self, clauses: Clauses, index: int) -> str:
+        try:
+            return said(self._items(clauses, index))
+        except MissingOperand:
+            return UNKNOWN
+
+    def _items(self, clauses: Clauses, index: int) -> Items | None:
+        """What a case's facts come to. Beginnings are remembered: most lists differ in their last clause."""
+        if not clauses:
+            return None
+        key = (index, clauses)
+        if key not in self.selected:
+            items = self._items(clauses[:-1], index)
+            self.selected[key] = one_more(clauses[-1], self.cases[index].page, items)
+        return self.selected[key]
 
 
 def update(prompt: str, count: int, sight: Sight = CLEAR) -> tuple[str, ...]:
@@ -184,12 +219,15 @@ def _ranked(clauses: Clauses, judge: _Judge, price: float, seed: str, cases: int
         return judge.satisfied(edited) - price * edits
 
     scores = {edited: score(edited, 1) for edited in single_edits(clauses, pool)}
-    if max(map(judge.satisfied, scores), default=cases) < cases:
+    # Two edits are looked for only where they could beat one, and counted only as far as they still can.
+    bar = max(present, *scores.values()) if scores else present
+    if bar < cases - 2 * price:
         order = sorted(scores, key=lambda edited: (-scores[edited], pages.digest(seed, repr(edited))))
         for rank, first in enumerate(order):
             for second in single_edits(first, pool if rank < BEAM else FORMATS):
                 if second != clauses and second not in scores:
-                    scores[second] = score(second, 2)
+                    met = judge.at_least(second, bar + 2 * price)
+                    scores[second] = -math.inf if met is None else met - 2 * price
     best = [edited for edited in scores if scores[edited] > present]
     return sorted(best, key=lambda edited: (-scores[edited], len(edited), pages.digest(seed, repr(edited))))
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 from semprop.providers.simulated_pages import value_lines
 
@@ -124,10 +125,12 @@ def number_in(text: str) -> float | None:
         return None
 
 
+@lru_cache(maxsize=8_192)
 def _stated(text: str) -> tuple[str, ...]:
     return tuple(_plain(line.raw) for line in value_lines("", text))
 
 
+@lru_cache(maxsize=8_192)
 def _plain(text: str) -> str:
     """Spacing and the sign between field and value do not matter; letters' case does."""
     return "\n".join(re.sub(r"\s*[:=]\s+", ": ", " ".join(line.split())) for line in text.strip().split("\n"))

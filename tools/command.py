@@ -23,6 +23,7 @@ from semprop.tools.exits import Ended
 from semprop.tools.preparing import RUNS, Order, Surrounding, order_of
 from semprop.tools.proxy.command import proxy
 from semprop.tools.screen import Screen
+from semprop.tools.worlds import worlds
 
 Work = Callable[[Surrounding, Screen], Ended]
 
@@ -275,4 +276,5 @@ def runs(
 
 app.command()(endpoint)
 app.command()(proxy)
+app.command()(worlds)
 app.add_typer(bench.app, name="bench")

@@ -23,7 +23,7 @@ import orjson
 from semprop.bench.speed.mock import Attempt, Mock, mock
 from semprop.bench.speed.rows import Measure, Row, Settings, at_most
 from semprop.bench.task import Sizes
-from semprop.bench.worlds import LOOKUP, examples
+from semprop.bench.worlds.lookup import LOOKUP, examples
 from semprop.engine import Specification, Trainer, semantic
 from semprop.engine.errors import RunError
 from semprop.engine.outcomes import Failure

@@ -13,7 +13,7 @@ import orjson
 import pytest
 
 from semprop.bench.task import Sizes
-from semprop.bench.worlds import examples, lookup_graph
+from semprop.bench.worlds.lookup import examples, lookup_graph
 from semprop.engine import Exact, Specification, optimize, semantic
 from semprop.providers import ErrorClass, Message, Request, StopError, VirtualClock, connect
 from semprop.providers.base import LimitSeen

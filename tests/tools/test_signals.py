@@ -138,7 +138,7 @@ async def test_a_second_signal_ends_the_process_at_once(tmp_path: Path) -> None:
 
 async def test_a_signal_before_the_run_begins_leaves_nothing(tmp_path: Path) -> None:
     text = (
-        "import sys, threading\nfrom semprop.bench.worlds import LOOKUP\n"
+        "import sys, threading\nfrom semprop.bench.worlds.lookup import LOOKUP\n"
         "sys.stderr.write('waiting\\n')\nsys.stderr.flush()\nthreading.Event().wait()\n"
     )
     (tmp_path / "slow.py").write_text(text)

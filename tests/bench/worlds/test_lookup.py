@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from semprop.bench import worlds
 from semprop.bench.data import DataSource
 from semprop.bench.task import Sizes, Task
+from semprop.bench.worlds import lookup as worlds
 from semprop.engine import (
     Example,
     Message,
