@@ -48,5 +48,10 @@ class Fence:
 
     def block(self, tag: str, text: str, **attributes: str) -> str:
         """A value between an opening and a closing tag, each on a line of its own."""
-        named = "".join(f' {key}="{value}"' for key, value in attributes.items())
-        return f"<{tag}{self.suffix}{named}>\n{text}\n</{tag}{self.suffix}>"
+        before, after = self.around(tag, **attributes)
+        return f"{before}{text}{after}"
+
+    def around(self, tag: str, **attributes: str) -> tuple[str, str]:
+        """What stands before and after the value of a block."""
+        named = "".join([f' {key}="{value}"' for key, value in attributes.items()])
+        return f"<{tag}{self.suffix}{named}>\n", f"\n</{tag}{self.suffix}>"

@@ -8,6 +8,7 @@ example from both sides.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -20,6 +21,7 @@ from semprop.providers.base import (
     Completion,
     Constraint,
     JsonSchema,
+    Message,
     Request,
     Stop,
     TokenLogprob,
@@ -142,11 +144,15 @@ def stopped_short(completion: Completion) -> Failure | None:
             return None
 
 
-def request_document(request: Request) -> dict[str, Any]:
-    """A request as JSON data, for the journal and for people."""
+def _text(message: Message) -> str:
+    return message.text
+
+
+def request_document(request: Request, content: Callable[[Message], object] = _text) -> dict[str, Any]:
+    """A request as JSON data, for the journal and for people; `content` says what stands for a message's text."""
     sampling = request.sampling
     return {
-        "messages": [{"role": message.role, "content": message.text} for message in request.messages],
+        "messages": [{"role": message.role, "content": content(message)} for message in request.messages],
         "sampling": {
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,

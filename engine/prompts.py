@@ -15,7 +15,7 @@ from semprop.engine.nodes import Model, Placement, Purpose
 from semprop.engine.outcomes import FailureKind
 from semprop.engine.parameters import Demonstrations, Number
 from semprop.engine.tape import SlotValue, shown
-from semprop.providers.base import Choices, Completion, Request
+from semprop.providers.base import Choices, Completion, Request, Text
 from semprop.providers.base import Message as Turn
 
 PROTOCOL = 2
@@ -37,17 +37,53 @@ FORMAT_REMINDER = "the answer between <answer> and </answer>."
 # Forward -------------------------------------------------------------------------------------------------------------
 
 
+LONG = 256
+"""Characters from which a value is a part of its own in a forward call's message: whoever keeps requests can keep each
+such value once. The text that is sent is the same."""
+
+
 def inputs_block(inputs: Sequence[tuple[str, str]]) -> str:
     """The inputs of a forward call: the bare value of a single input, else one `name: value` line each; a value of
     several lines is fenced, so that no line of it can pass for another input."""
+    return "".join(_pieces(inputs))
+
+
+def _pieces(inputs: Sequence[tuple[str, str]]) -> list[str]:
+    """What `inputs_block` consists of; long values stand by themselves."""
     if len(inputs) == 1:
-        return inputs[0][1]
-    fence = Fence(fence_suffix(text for _, text in inputs))
-    lines = [
-        f"{name}: {text}" if text.splitlines() in ([], [text]) else fence.block("input", text, name=name)
-        for name, text in inputs
-    ]
-    return "\n".join(lines)
+        return [inputs[0][1]]
+    fence = Fence(fence_suffix([text for _, text in inputs]))
+    pieces: list[str] = []
+    written = ""
+    for name, text in inputs:
+        if written or pieces:
+            written += "\n"
+        # One line: nothing that ends a line stands in it.
+        if "\n" not in text and text.splitlines() in ([], [text]):
+            before, after = f"{name}: ", ""
+        else:
+            before, after = fence.around("input", name=name)
+        if len(text) < LONG:
+            written = f"{written}{before}{text}{after}"
+        else:
+            pieces += (written + before, text)
+            written = after
+    if written:
+        pieces.append(written)
+    return pieces
+
+
+def _user_turn(before: str, inputs: Sequence[tuple[str, str]]) -> Turn:
+    """A user's message, without space around its text."""
+    pieces = [before, *_pieces(inputs)] if before else _pieces(inputs)
+    for end, strip in ((0, str.lstrip), (-1, str.rstrip)):
+        while pieces:
+            stripped = strip(pieces[end])
+            if stripped:
+                pieces[end] = stripped
+                break
+            del pieces[end]
+    return Turn("user", tuple([Text(piece) for piece in pieces or ("",)]))
 
 
 def forward_request(node: Model, slots: Sequence[SlotValue], example: str, draw: str, sample: int = 0) -> Request:
@@ -77,7 +113,7 @@ def forward_request(node: Model, slots: Sequence[SlotValue], example: str, draw:
             turns.append(Turn.of("user", before + inputs_block(turn.inputs)))
             shown_output = f"<answer>{turn.output}</answer>" if node.is_tagged else turn.output
             turns.append(Turn.of("assistant", shown_output))
-    turns.append(Turn.of("user", (before + inputs_block(inputs)).strip()))
+    turns.append(_user_turn(before, inputs))
     request = Request(tuple(turns), node.sampling, Choices(node.choices) if node.choices else None, draw, sample)
     return request.with_sampling(**changes) if changes else request
 

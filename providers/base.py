@@ -275,7 +275,7 @@ def content_key(identity: str, request: Request) -> str:
     sampling = request.sampling
     document = (
         identity,
-        [(message.role, [part.text for part in message.parts]) for message in request.messages],
+        [(message.role, (message.text,)) for message in request.messages],
         (
             sampling.temperature,
             sampling.top_p,

@@ -191,7 +191,9 @@ class Asker:
         admission = Admission(self._flow, rank[0], rank[1], node=position.node, sent=sent)
         request = Request(asked.messages, asked.sampling, asked.schema, asked.draw, asked.sample, admission)
         outcome: Completion | Failure | None = None
-        await ledger.intend(position, key, call.role, request)
+        mark = ledger.intend(position, key, call.role, request)
+        if mark > ledger.durable:
+            await ledger.reach(mark)
         telemetry.in_flight += 1
         try:
             try:

@@ -1,8 +1,8 @@
-"""The journal: one SQLite file a run, written by one thread. Schema v2: intents, outcomes, links, decisions.
+"""The journal: one SQLite file a run. Schema v3: records (intents, outcomes, links, texts) and decisions.
 
-Rows queue up; the thread commits whatever has queued meanwhile, at most 100 rows at a time, with `synchronous=FULL`: at
-once while little comes, every 10 ms while much does. An intent is durable before its request is sent, an outcome
-before it is used. Once storage fails, every later write fails with the same error: nothing is lost silently.
+A ledger on disk, as `records` lays it out and `writing` writes it, with `synchronous=FULL`. An intent is durable before
+its request is sent, an outcome before it is used. Once storage fails, every later write fails with the same error:
+nothing is lost silently.
 
 While a run is written for the first time no index is kept on disk: keys are random, so each of them would cost a page
 of the log. Outcomes are found by key through an index in memory; what a replay looks up by position is indexed when
@@ -14,15 +14,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import queue
 import shutil
 import sqlite3
-import threading
 import time
-from collections import OrderedDict, deque
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import chain
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -30,63 +25,28 @@ import anyio
 import orjson
 
 from semprop.engine.errors import ReplayError, StorageError, UsageError
-from semprop.engine.outcomes import Outcome, Position, document_of, outcome_of, request_document
-from semprop.engine.training.bodies import compressed, packed, unpacked
+from semprop.engine.outcomes import Outcome, Position, Returned, document_of, outcome_of
+from semprop.engine.training.bodies import packed, unpacked
 from semprop.engine.training.keys import Keys
 from semprop.engine.training.ledger import is_usable
+from semprop.engine.training.records import (
+    ANSWERED,
+    REOPENED,
+    SCHEMA,
+    SCHEMA_VERSION,
+    Kind,
+    Texts,
+    position_text,
+    shortened,
+)
+from semprop.engine.training.writing import Waiter, Writer, unwritable
 from semprop.providers.base import Request
 
-SCHEMA_VERSION = 2
 FILE_NAME = "journal.sqlite"
-GROUP = 100
 RECENT = 4_096
 
-_SCHEMA = """
-CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL);
-CREATE TABLE intents (id INTEGER PRIMARY KEY, key TEXT NOT NULL, position TEXT NOT NULL, role TEXT NOT NULL,
-                      request BLOB NOT NULL, at REAL NOT NULL);
-CREATE TABLE outcomes (id INTEGER PRIMARY KEY, key TEXT NOT NULL, position TEXT NOT NULL, usable INTEGER NOT NULL,
-                       body BLOB NOT NULL, at REAL NOT NULL);
-CREATE TABLE links (id INTEGER PRIMARY KEY, position TEXT NOT NULL, key TEXT NOT NULL);
-CREATE TABLE decisions (id INTEGER PRIMARY KEY, step INTEGER NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL,
-                        body BLOB NOT NULL);
-CREATE UNIQUE INDEX decisions_by_kind ON decisions (kind, step, name);
-"""
-
-_REOPENED = """
-CREATE INDEX IF NOT EXISTS outcomes_by_position ON outcomes (position);
-CREATE INDEX IF NOT EXISTS links_by_position ON links (position);
-"""
-
-
-def position_text(position: Position) -> str:
-    """A position as a key."""
-    at = position
-    values = (at.step, at.phase, at.example, at.candidate, at.node, at.slot, at.sample, at.again)
-    return orjson.dumps(values).decode()
-
-
-_Row = tuple[str, tuple[Any, ...]]
-"""The beginning of a statement and the values of a row; bytes are JSON text, to be compressed where that pays."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """Rows that belong together, and who waits until they are durable."""
-
-    rows: tuple[_Row, ...]
-    waiter: asyncio.Future[None] | None = None
-
-
-_INTENT = "INSERT INTO intents (key, position, role, request, at) VALUES "
-_OUTCOME = "INSERT INTO outcomes (id, key, position, usable, body, at) VALUES "
-_LINK = "INSERT INTO links (position, key) VALUES "
-_DECISION = "INSERT INTO decisions (step, kind, name, body) VALUES "
-_META = "INSERT OR REPLACE INTO meta VALUES "
-
-
-BUSY, PACE = 8, 0.01
-"""Once so many rows come at a time, commits are this many seconds apart: one costs as much as ten rows do."""
+_DECISION = "INSERT INTO decisions (step, kind, name, body) VALUES (?, ?, ?, ?)"
+_META = "INSERT OR REPLACE INTO meta VALUES (?, ?)"
 
 PAGE = 16_384
 """Bytes of a page. Bodies have some 3 kB: with pages four times SQLite's own, writing them takes a third less time."""
@@ -97,24 +57,20 @@ class Journal:
 
     def __init__(self, path: Path, loop: asyncio.AbstractEventLoop, replaying: bool) -> None:
         self._path, self._loop, self._replaying = path, loop, replaying
-        self._queue: deque[_Entry] = deque()
-        self._wake: queue.SimpleQueue[bool] = queue.SimpleQueue()
-        self._idle = self._waking = False
-        self._broken: StorageError | None = None
         self._closed = False
         self._recent: OrderedDict[str, Outcome] = OrderedDict()
         self._keys = Keys()
+        self._texts = Texts()
         self._last = 0
         try:
-            self._writer = _opened(path, replaying)
+            connection = _opened(path, replaying)
             self._reader = sqlite3.connect(f"file:{path / FILE_NAME}?mode=ro", uri=True)
             if replaying:
                 self._keys.extend(self._reader.execute("SELECT key, id FROM outcomes WHERE usable ORDER BY id"))
-                (self._last,) = self._reader.execute("SELECT coalesce(max(id), 0) FROM outcomes").fetchone()
+                (self._last,) = self._reader.execute("SELECT coalesce(max(id), 0) FROM records").fetchone()
         except sqlite3.Error as error:
-            raise _unwritable(error) from error
-        self._thread = threading.Thread(target=self._write, name="semprop-journal", daemon=True)
-        self._thread.start()
+            raise unwritable(error) from error
+        self._writer = Writer(connection, loop)
 
     @classmethod
     async def create(cls, path: Path, meta: dict[str, Any]) -> Journal:
@@ -147,13 +103,12 @@ class Journal:
     def recorded(self, position: Position) -> tuple[str, Outcome] | None:
         if not self._replaying:
             return None
-        place = position_text(position)
-        row = self._row("SELECT key, body FROM outcomes WHERE position = ? ORDER BY id LIMIT 1", (place,))
-        if row is not None:
-            return row[0], outcome_of(unpacked(row[1]))
-        row = self._row("SELECT key FROM links WHERE position = ? ORDER BY id LIMIT 1", (place,))
-        outcome = None if row is None else self.stored(row[0])
-        return None if outcome is None else (row[0], outcome)
+        row = self._row(ANSWERED, (position_text(position),))
+        if row is None:
+            return None
+        kind, key, body = row
+        outcome = self.stored(key) if kind == Kind.LINK else outcome_of(unpacked(body))
+        return None if outcome is None else (key, outcome)
 
     def decided(self, step: int) -> bool:
         if not self._replaying:
@@ -166,7 +121,7 @@ class Journal:
         if recent is not None:
             return recent
         place = self._keys.find(key)
-        row = None if place is None else self._row("SELECT body FROM outcomes WHERE id = ? AND key = ?", (place, key))
+        row = None if place is None else self._row("SELECT body FROM records WHERE id = ? AND key = ?", (place, key))
         return None if row is None else self._remember(key, outcome_of(unpacked(row[0])))
 
     def _row(self, query: str, values: tuple[Any, ...]) -> Any:
@@ -183,22 +138,74 @@ class Journal:
 
     # Writes -----------------------------------------------------------------------------------------------------
 
-    async def intend(self, position: Position, key: str, role: str, request: Request) -> None:
-        body = orjson.dumps(request_document(request))
-        await self._durable((_INTENT, (key, position_text(position), role, body, time.time())))
+    @property
+    def durable(self) -> int:
+        return self._writer.durable
+
+    def intend(self, position: Position, key: str, role: str, request: Request) -> int:
+        # The texts first: they are durable no later than the request that names them.
+        body = orjson.dumps(shortened(request, self._place))
+        return self._record(Kind.INTENT, key, position_text(position), role, body)
+
+    async def reach(self, mark: int) -> None:
+        if mark > self._writer.durable:
+            # What was noted by now is durable no later than what is noted next.
+            await self.flush()
 
     async def settle(self, position: Position, key: str, outcome: Outcome) -> None:
         usable = is_usable(outcome)
+        waiter: Waiter = self._loop.create_future()
         body = orjson.dumps(document_of(outcome))
-        self._last += 1
-        place = self._last
-        await self._durable((_OUTCOME, (place, key, position_text(position), usable, body, time.time())))
+        kind = Kind.OUTCOME if usable else Kind.FAULT
+        place = self._record(kind, key, position_text(position), None, body, waiter)
+        if not isinstance(outcome, Returned):
+            self._texts.add(outcome.text, place)
+        await waiter
         if usable:
             self._keys.add(key, place)
             self._remember(key, outcome)
 
     def link(self, position: Position, key: str) -> None:
-        self._put(_Entry(((_LINK, (position_text(position), key)),)))
+        self._record(Kind.LINK, key, position_text(position), None, None)
+
+    def _place(self, text: str) -> int:
+        place = self._texts.place(text)
+        if place is None:
+            place = self._record(Kind.TEXT, None, None, None, orjson.dumps(text))
+            self._texts.add(text, place)
+        return place
+
+    def _record(
+        self,
+        kind: str,
+        key: str | None,
+        position: str | None,
+        role: str | None,
+        body: bytes | None,
+        waiter: Waiter | None = None,
+    ) -> int:
+        """Queue a record; gives its number."""
+        self._check()
+        batch = self._writer.batch()
+        self._last = place = self._last + 1
+        batch.values += (place, kind, key, position, role, body, time.time())
+        batch.last = place
+        batch.count += 1
+        if waiter is not None:
+            batch.waiters.append(waiter)
+        return place
+
+    def _other(self, statement: str, values: tuple[Any, ...]) -> None:
+        self._check()
+        batch = self._writer.batch()
+        batch.others.append((statement, values))
+        batch.count += 1
+
+    def _check(self) -> None:
+        if self._writer.broken is not None:
+            raise self._writer.broken
+        if self._closed:
+            raise StorageError(f"the journal in {self._path} is closed: nothing more can be noted")
 
     def decide(self, step: int, kind: str, name: str, body: dict[str, Any]) -> None:
         if self._replaying:
@@ -210,14 +217,17 @@ class Journal:
                         f"the replay decided otherwise than the journal: {kind} of step {step} ({name or 'whole step'})"
                     )
                 return
-        self._put(_Entry(((_DECISION, (step, kind, name, orjson.dumps(body))),)))
+        self._other(_DECISION, (step, kind, name, packed(body)))
 
     def describe(self, name: str, value: Any) -> None:
         """Note a fact about the whole run, such as its status."""
-        self._put(_Entry(((_META, (name, orjson.dumps(value))),)))
+        self._other(_META, (name, packed(value)))
 
     async def flush(self) -> None:
-        await self._durable()
+        self._check()
+        waiter: Waiter = self._loop.create_future()
+        self._writer.batch().waiters.append(waiter)
+        await waiter
 
     async def close(self) -> None:
         """Write what is queued and let go of the file. A second close does nothing.
@@ -228,103 +238,18 @@ class Journal:
         if self._closed:
             return
         self._closed = True
-        self._wake.put(True)
         # The writer goes last: so it is the one that folds the log into the file.
         self._reader.close()
         self._keys.close()
+        self._writer.finish()
         try:
             with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(self._thread.join)
+                await anyio.to_thread.run_sync(self._writer.join)
         finally:
             # An asyncio cancellation goes through that shield; then the loop waits for the last commit itself.
-            self._thread.join()
-        if self._broken is not None:
-            raise self._broken
-
-    def _put(self, entry: _Entry) -> None:
-        if self._broken is not None:
-            raise self._broken
-        if self._closed:
-            raise StorageError(f"the journal in {self._path} is closed: nothing more can be noted")
-        self._queue.append(entry)
-        if self._idle and not self._waking:
-            # At the end of this turn of the loop: what else it notes goes along.
-            self._waking = True
-            self._loop.call_soon(self._rouse)
-
-    def _rouse(self) -> None:
-        self._waking = False
-        self._wake.put(True)
-
-    async def _durable(self, *rows: _Row) -> None:
-        waiter = self._loop.create_future()
-        self._put(_Entry(rows, waiter))
-        await waiter
-
-    # The writer thread ------------------------------------------------------------------------------------------
-
-    def _write(self) -> None:
-        try:
-            while entries := self._next_group():
-                began = time.monotonic()
-                self._broken = self._broken or _commit(self._writer, entries)
-                waiters = [entry.waiter for entry in entries if entry.waiter is not None]
-                if not waiters:
-                    continue
-                # A closed loop has nobody left who waits.
-                with contextlib.suppress(RuntimeError):
-                    self._loop.call_soon_threadsafe(self._released, waiters, self._broken)
-                    if len(self._queue) < GROUP and not self._closed:
-                        self._wake.get()  # What those who waited note next goes into one commit, not into many.
-                if len(entries) >= BUSY and len(self._queue) < GROUP and not self._closed:
-                    time.sleep(max(0.0, PACE - (time.monotonic() - began)))
-        finally:
-            self._writer.close()
-
-    def _released(self, waiters: Sequence[asyncio.Future[None]], error: StorageError | None) -> None:
-        _release(waiters, error)
-        self._loop.call_soon(self._wake.put, True)  # After all of them have run.
-
-    def _next_group(self) -> list[_Entry]:
-        """What has queued up, at least one entry; nothing once the journal is closed and all is written."""
-        while not self._queue:
-            if self._closed:
-                return []
-            self._idle = True
-            if not self._queue and not self._closed:  # Looked at again: it may have come before anybody saw the flag.
-                self._wake.get()
-            self._idle = False
-        return [self._queue.popleft() for _ in range(min(len(self._queue), GROUP))]
-
-
-def _commit(connection: sqlite3.Connection, entries: Sequence[_Entry]) -> StorageError | None:
-    by_statement: dict[str, list[tuple[Any, ...]]] = {}
-    for entry in entries:
-        for statement, values in entry.rows:
-            # Here, off the event loop and without its lock: a body of 10 kB takes 0.1 ms.
-            kept = tuple([compressed(value) if type(value) is bytes else value for value in values])
-            by_statement.setdefault(statement, []).append(kept)
-    try:
-        connection.execute("BEGIN IMMEDIATE")
-        for statement, rows in by_statement.items():
-            # One statement for all rows: between two of them the event loop's thread would be made to wait.
-            places = ", ".join([_places(len(rows[0]))] * len(rows))
-            connection.execute(statement + places, list(chain.from_iterable(rows)))
-        connection.execute("COMMIT")
-    except sqlite3.Error as error:
-        if connection.in_transaction:
-            with contextlib.suppress(sqlite3.Error):
-                connection.execute("ROLLBACK")
-        return _unwritable(error)
-    return None
-
-
-def _places(count: int) -> str:
-    return f"({', '.join('?' * count)})"
-
-
-def _unwritable(error: sqlite3.Error) -> StorageError:
-    return StorageError(f"the journal cannot be written ({error}): free space or check the disk, then run again")
+            self._writer.join()
+        if self._writer.broken is not None:
+            raise self._writer.broken
 
 
 def _opened(path: Path, again: bool) -> sqlite3.Connection:
@@ -332,18 +257,8 @@ def _opened(path: Path, again: bool) -> sqlite3.Connection:
     connection = sqlite3.connect(path / FILE_NAME, isolation_level=None, check_same_thread=False, cached_statements=512)
     connection.execute("PRAGMA synchronous=FULL")
     if again:
-        connection.executescript(_REOPENED)
+        connection.executescript(REOPENED)
     return connection
-
-
-def _release(waiters: Sequence[asyncio.Future[None]], error: StorageError | None) -> None:
-    for waiter in waiters:
-        if waiter.done():
-            continue
-        if error is None:
-            waiter.set_result(None)
-        else:
-            waiter.set_exception(error)
 
 
 def _create(path: Path, meta: dict[str, Any]) -> None:
@@ -361,9 +276,9 @@ def _create(path: Path, meta: dict[str, Any]) -> None:
             connection.execute(f"PRAGMA page_size={PAGE}")
             connection.execute("PRAGMA journal_mode=WAL")
             # One transaction: a kill in the middle leaves no journal, and it is one wait for the disk.
-            connection.executescript(f"BEGIN IMMEDIATE; PRAGMA user_version={SCHEMA_VERSION}; {_SCHEMA}")
+            connection.executescript(f"BEGIN IMMEDIATE; PRAGMA user_version={SCHEMA_VERSION}; {SCHEMA}")
             for name, value in meta.items():
-                connection.execute(_META + _places(2), (name, packed(value)))
+                connection.execute(_META, (name, packed(value)))
             connection.execute("COMMIT")
         finally:
             connection.close()

@@ -28,8 +28,19 @@ class Ledger(Protocol):
     def stored(self, key: str) -> Outcome | None:
         """A usable outcome of this key, if there is one."""
 
-    async def intend(self, position: Position, key: str, role: str, request: Request) -> None:
-        """Make durable that a request is about to be sent.
+    @property
+    def durable(self) -> int:
+        """The mark up to which everything noted is durable."""
+
+    def intend(self, position: Position, key: str, role: str, request: Request) -> int:
+        """Note that a request is about to be sent; gives the mark that must be durable before it is.
+
+        Raises:
+            StorageError: nothing can be noted any more; nothing may be sent.
+        """
+
+    async def reach(self, mark: int) -> None:
+        """Return when everything up to a mark is durable.
 
         Raises:
             StorageError: it could not be written; nothing may be sent.
@@ -79,7 +90,14 @@ class MemoryLedger:
             self._outcomes.move_to_end(key)
         return outcome
 
-    async def intend(self, position: Position, key: str, role: str, request: Request) -> None:
+    @property
+    def durable(self) -> int:
+        return 0
+
+    def intend(self, position: Position, key: str, role: str, request: Request) -> int:
+        return 0
+
+    async def reach(self, mark: int) -> None:
         return None
 
     async def settle(self, position: Position, key: str, outcome: Outcome) -> None:

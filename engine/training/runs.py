@@ -6,6 +6,7 @@ import contextlib
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from semprop.engine.training.bodies import unpacked
 from semprop.engine.training.journal import FILE_NAME, check_version
 from semprop.engine.training.lock import is_running
 from semprop.engine.training.program import Program
+from semprop.engine.training.records import expanded, text_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +91,11 @@ class Run:
             "WHERE i.position NOT IN (SELECT position FROM outcomes) GROUP BY i.position ORDER BY open, linked, place",
             (),
         )
-        for position, role, request, body, *_ in rows:
-            outcome = None if body is None else outcome_of(unpacked(body))
-            yield Exchange(position, role, unpacked(request), outcome)
+        with contextlib.closing(self._connected()) as connection:
+            texts = lru_cache(maxsize=1_000)(partial(self._text, connection))
+            for position, role, request, body, *_ in rows:
+                outcome = None if body is None else outcome_of(unpacked(body))
+                yield Exchange(position, role, expanded(unpacked(request), texts), outcome)
 
     def calls(self) -> Iterator[Call]:
         """Every request that was sent, or was about to be, in the order of the first intents."""
@@ -137,12 +141,25 @@ class Run:
         return Parameters({name: value_of(document) for name, document in latest[-1].body.items()})
 
     def _rows(self, query: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        with contextlib.closing(self._connected()) as connection:
+            return self._found(connection, query, values)
+
+    def _text(self, connection: sqlite3.Connection, place: int) -> str:
+        ((kind, body),) = self._found(connection, "SELECT kind, body FROM records WHERE id = ?", (place,))
+        return text_of(kind, unpacked(body))
+
+    def _connected(self) -> sqlite3.Connection:
         file = self.path / FILE_NAME
         try:
-            with contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as connection:
-                return connection.execute(query, values).fetchall()
+            return sqlite3.connect(f"file:{file}?mode=ro", uri=True)
         except sqlite3.Error as error:
             raise StorageError(f"{file} cannot be read: {error}") from error
+
+    def _found(self, connection: sqlite3.Connection, query: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        try:
+            return connection.execute(query, values).fetchall()
+        except sqlite3.Error as error:
+            raise StorageError(f"{self.path / FILE_NAME} cannot be read: {error}") from error
 
 
 def load(path: Path | str, functions: Functions | None = None) -> Program:

@@ -231,11 +231,15 @@ class Slow(MemoryLedger):
 
     def __init__(self, clock, log):
         super().__init__()
-        self._clock, self._log = clock, log
+        self._clock, self._log, self._noted = clock, log, []
 
-    async def intend(self, position, key, role, request):
+    def intend(self, position, key, role, request):
+        self._noted.append(position.node)
+        return len(self._noted)
+
+    async def reach(self, mark):
         await self._clock.sleep(1.0)
-        self._log.append(("intent", position.node))
+        self._log.append(("intent", self._noted[mark - 1]))
 
     async def settle(self, position, key, outcome):
         await self._clock.sleep(1.0)

@@ -32,7 +32,7 @@ class Noting(MemoryLedger):
         super().__init__()
         self.events, self.intending, self.settling = [], intending, settling
 
-    async def intend(self, position, key, role, request):
+    async def reach(self, mark):
         await anyio.lowlevel.checkpoint()
         if self.intending:
             raise self.intending

@@ -108,7 +108,7 @@ class Books:
         body = {"upstream": upstream, "key": key, "at": time.time(), "worst": worst.document()}
         try:
             self._ledger.decide(start, "sent", str(number), body)
-            await self._ledger.intend(entry.position, key, upstream, request)
+            await self._ledger.reach(self._ledger.intend(entry.position, key, upstream, request))
         except StorageError as error:
             self._complain(error)
             raise

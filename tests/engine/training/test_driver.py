@@ -48,8 +48,9 @@ class Recorder(MemoryLedger):
         super().__init__()
         self.positions = []
 
-    async def intend(self, position, key, role, request):
+    def intend(self, position, key, role, request):
         self.positions.append(position)
+        return super().intend(position, key, role, request)
 
 
 @pytest.fixture

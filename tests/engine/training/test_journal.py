@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from semprop.engine import Failure, FailureKind, Position, ReplayError, StorageError, UsageError
 from semprop.engine.outcomes import Returned, document_of, outcome_of
 from semprop.engine.training.bodies import packed, unpacked
-from semprop.engine.training.journal import FILE_NAME, RECENT, SCHEMA_VERSION, Journal, position_text
+from semprop.engine.training.journal import FILE_NAME, RECENT, Journal
+from semprop.engine.training.records import SCHEMA_VERSION, position_text
 from semprop.engine.training.runs import Run
 from semprop.providers import Completion, Message, Request, Stop, TokenLogprob, Usage
 
@@ -37,20 +38,20 @@ def rows(path, query):
 
 
 async def settled(journal, key="k", position=AT, outcome=Completion("7")):
-    await journal.intend(position, key, "forward", REQUEST)
+    await journal.reach(journal.intend(position, key, "forward", REQUEST))
     await journal.settle(position, key, outcome)
 
 
 # The file ------------------------------------------------------------------------------------------------------------
 
 
-async def test_the_schema_is_version_2(path):
+async def test_the_schema_is_version_3(path):
     journal = await Journal.create(path, {"status": "running"})
     await journal.close()
-    assert SCHEMA_VERSION == 2
-    assert rows(path, "PRAGMA user_version") == [(2,)]
+    assert SCHEMA_VERSION == 3
+    assert rows(path, "PRAGMA user_version") == [(3,)]
     tables = {name for (name,) in rows(path, "SELECT name FROM sqlite_master WHERE type = 'table'")}
-    assert tables == {"meta", "intents", "outcomes", "links", "decisions"}
+    assert tables == {"meta", "records", "decisions"}
     assert Run(path).meta("status") == "running"
 
 
@@ -90,7 +91,7 @@ async def test_what_is_no_journal_is_refused(path, content):
 async def test_another_version_is_refused(path):
     await (await Journal.create(path, {})).close()
     rows(path, "PRAGMA user_version=1")
-    with pytest.raises(StorageError, match="has schema 1; this version of semprop reads 2"):
+    with pytest.raises(StorageError, match="has schema 1; this version of semprop reads 3"):
         await Journal.reopen(path)
     with pytest.raises(StorageError, match="has schema 1"):
         Run(path)
@@ -106,7 +107,7 @@ async def test_a_journal_that_vanishes_before_it_is_opened_is_a_storage_error(pa
 
 async def test_an_intent_is_durable_before_the_call_and_an_outcome_when_settle_returns(path):
     journal = await Journal.create(path, {})
-    await journal.intend(AT, "k", "forward", REQUEST)
+    await journal.reach(journal.intend(AT, "k", "forward", REQUEST))
     assert rows(path, "SELECT key, position FROM intents") == [("k", position_text(AT))]
     assert rows(path, "SELECT * FROM outcomes") == []
     await journal.settle(AT, "k", Completion("7"))
@@ -196,7 +197,7 @@ async def test_a_closed_journal_is_one_file(path):
 async def test_a_journal_that_cannot_be_read_is_a_storage_error(path):
     await (await Journal.create(path, {})).close()
     journal = await Journal.reopen(path)
-    rows(path, "DROP TABLE outcomes")
+    rows(path, "DROP TABLE records")
     with pytest.raises(StorageError, match="cannot be read: no such table"):
         journal.recorded(AT)
     await journal.close()
@@ -208,11 +209,11 @@ async def test_a_journal_that_cannot_be_read_is_a_storage_error(path):
 async def test_once_storage_fails_every_later_write_fails_too(path):
     journal = await Journal.create(path, {})
     await settled(journal)
-    rows(path, "DROP TABLE outcomes")
+    rows(path, "DROP TABLE records")
     with pytest.raises(StorageError, match=r"the journal cannot be written .*free space or check the disk"):
         await journal.settle(AT, "other", Completion("8"))
     with pytest.raises(StorageError):
-        await journal.intend(AT, "other", "forward", REQUEST)
+        journal.intend(AT, "other", "forward", REQUEST)
     with pytest.raises(StorageError):
         journal.decide(0, "verdict", "", {})
     with pytest.raises(StorageError):
@@ -294,7 +295,7 @@ def test_a_journal_that_cannot_be_begun_leaves_nothing_half_written(path):
 async def test_a_run_can_be_read_while_it_is_written(path):
     journal = await Journal.create(path, {"status": "running"})
     await settled(journal)
-    await journal.intend(Position(0, "gate"), "g", "forward", REQUEST)
+    await journal.reach(journal.intend(Position(0, "gate"), "g", "forward", REQUEST))
     run = Run(path)
     done, under_way = run.exchanges()
     assert (done.outcome, under_way.outcome) == (Completion("7"), None)

@@ -22,7 +22,7 @@ def test_completions_and_results_may_be_served_again():
 
 async def test_usable_outcomes_are_found_by_key_and_others_are_not():
     ledger = MemoryLedger()
-    await ledger.intend(AT, "a", "forward", {})
+    await ledger.reach(ledger.intend(AT, "a", "forward", {}))
     await ledger.settle(AT, "a", Completion("x"))
     await ledger.settle(AT, "b", Failure(FailureKind.TRANSPORT, "x"))
     assert ledger.stored("a") == Completion("x")

@@ -1,0 +1,119 @@
+"""The form of a journal's records: tables, views, and how positions, requests and texts stand in them. Pure.
+
+Whatever was asked and whatever came back is one table, in the order in which it was noted, so that a commit writes one
+run of pages. The views `intents`, `outcomes` and `links` show it by kind.
+
+A text is recorded once: the reply with its outcome, any other long text as a record of its own. Requests name both by
+their number, since what a prompt consists of (an instruction, an example, another node's reply) stands in many.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any
+
+import orjson
+
+from semprop.engine.outcomes import Position, request_document
+from semprop.engine.prompts import LONG
+from semprop.providers.base import Message, Request
+
+SCHEMA_VERSION = 3
+
+
+class Kind(StrEnum):
+    """What a record is: a request about to be sent; what came of one, if equal requests may be served by it; what came
+    of one otherwise (a provider failed); a position that another record answers; a text that requests name."""
+
+    INTENT = "intent"
+    OUTCOME = "outcome"
+    FAULT = "fault"
+    LINK = "link"
+    TEXT = "text"
+
+
+SCHEMA = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL);
+CREATE TABLE records (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, key TEXT, position TEXT, role TEXT, body BLOB,
+                      at REAL NOT NULL);
+CREATE TABLE decisions (id INTEGER PRIMARY KEY, step INTEGER NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL,
+                        body BLOB NOT NULL);
+CREATE UNIQUE INDEX decisions_by_kind ON decisions (kind, step, name);
+CREATE VIEW intents AS SELECT id, key, position, role, body AS request, at FROM records WHERE kind = 'intent';
+CREATE VIEW outcomes AS SELECT id, key, position, kind = 'outcome' AS usable, body, at FROM records
+                        WHERE kind IN ('outcome', 'fault');
+CREATE VIEW links AS SELECT id, position, key FROM records WHERE kind = 'link';
+"""
+
+REOPENED = "CREATE INDEX IF NOT EXISTS records_by_position ON records (position) WHERE kind <> 'intent';"
+"""What a replay needs. While a run is written for the first time no index is kept: it would be written again and
+again."""
+
+ANSWERED = (
+    "SELECT kind, key, body FROM records WHERE kind <> 'intent' AND position = ? ORDER BY kind = 'link', id LIMIT 1"
+)
+"""What answers a position: its own outcome, else a link to that of an equal request."""
+
+COLUMNS = 7
+"""Of a record: id, kind, key, position, role, body, at."""
+
+
+def position_text(position: Position) -> str:
+    """A position as a key."""
+    at = position
+    values = (at.step, at.phase, at.example, at.candidate, at.node, at.slot, at.sample, at.again)
+    return orjson.dumps(values).decode()
+
+
+class Texts:
+    """Which long text stands in which record. Forgets the oldest beyond so many characters; what is forgotten is
+    recorded once more when it is needed again."""
+
+    def __init__(self, characters: int = 16_000_000) -> None:
+        self._room = characters
+        self._places: OrderedDict[str, int] = OrderedDict()
+
+    def place(self, text: str) -> int | None:
+        """The number of the record that holds this text, if it is remembered."""
+        return self._places.get(text)
+
+    def add(self, text: str, place: int) -> None:
+        """A record holds this text. Short ones are not remembered: they stand where they are used."""
+        if len(text) < LONG or text in self._places:
+            return
+        self._places[text] = place
+        self._room -= len(text)
+        while self._room < 0:
+            self._room += len(self._places.popitem(last=False)[0])
+
+
+def shortened(request: Request, place: Callable[[str], int]) -> dict[str, Any]:
+    """A request as it is recorded: the content of a message is its text, or a list of texts and of numbers of records.
+
+    Args:
+        place: gives the number of the record of a long text, which is made if there is none.
+    """
+
+    def content(message: Message) -> object:
+        parts = [part.text if len(part.text) < LONG else place(part.text) for part in message.parts]
+        return parts[0] if len(parts) == 1 and isinstance(parts[0], str) else parts
+
+    return request_document(request, content)
+
+
+def expanded(document: dict[str, Any], text: Callable[[int], str]) -> dict[str, Any]:
+    """The inverse of `shortened`; `text` gives the text of a record."""
+    messages = []
+    for message in document["messages"]:
+        content = message["content"]
+        if not isinstance(content, str):
+            content = "".join(part if isinstance(part, str) else text(part) for part in content)
+        messages.append({**message, "content": content})
+    return {**document, "messages": messages}
+
+
+def text_of(kind: str, document: Any) -> str:
+    """The text that a record holds: its own, or that of its outcome."""
+    return str(document if kind == Kind.TEXT else document["text"])
