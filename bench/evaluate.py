@@ -149,7 +149,7 @@ def _evaluation(
     values = [score.value for score in scored]
     lenient = [score.lenient for score in scored if score.lenient is not None]
     held = [row.score.value for row in limited if isinstance(row, Scored)]
-    interval, method = _interval(values, spec.seed)
+    interval, method = interval_of(values, spec.seed)
     return Evaluation(
         specification=spec,
         n=len(values),
@@ -163,7 +163,8 @@ def _evaluation(
     )
 
 
-def _interval(values: Sequence[float], seed: int) -> tuple[Interval, str]:
+def interval_of(values: Sequence[float], seed: int) -> tuple[Interval, str]:
+    """The 95 % interval of a mean score, and how it was made."""
     if all(value in (0.0, 1.0) for value in values):
         return wilson(round(sum(values)), len(values)), "Wilson's score interval"
     low, high = bootstrap_interval(values, seed)

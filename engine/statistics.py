@@ -295,6 +295,23 @@ def smallest_visible_gain(n: int, discordance: float) -> float:
     return high
 
 
+def smallest_gain(n: int, discordance: float) -> float:
+    """The smallest gain that n paired items show, at least at this discordance: a gain above it makes its own, since
+    as many items differ at the least. Infinite below three items.
+
+    Raises:
+        SpecificationError: not n ≥ 1 and 0 < discordance ≤ 1.
+    """
+    found = smallest_visible_gain(n, discordance)
+    if not math.isinf(found) or _items(1.0, 1.0) > n:
+        return found
+    low, high = discordance, 1.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (low, middle) if _items(middle, middle) <= n else (middle, high)
+    return high
+
+
 def fall_unequally(only_before: int, only_after: int) -> bool:
     """Whether failures fall unequally on two sides: of the items that failed on one side only, the exact two-sided
     test gives p < .05. A verdict on such cells is undecided (law L3)."""

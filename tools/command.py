@@ -12,12 +12,14 @@ from typing import Annotated
 
 import typer
 
+from semprop.bench.diagnosis.order import DELTA, ITEMS
+from semprop.bench.diagnosis.results import CHEAP, PARTS
 from semprop.engine import __version__
 from semprop.engine.backward_prompts import Neighbours, Question
 from semprop.engine.methods.catalogue import GATES, METHODS
 from semprop.engine.methods.descent import RuleName
 from semprop.engine.methods.semantic import Calls, InstructionMessage
-from semprop.tools import bench, listing, logs, optimizing, recorded, resuming
+from semprop.tools import bench, diagnosing, listing, logs, optimizing, recorded, resuming
 from semprop.tools.endpoint.command import endpoint
 from semprop.tools.exits import Ended
 from semprop.tools.preparing import RUNS, Order, Surrounding, order_of
@@ -223,6 +225,42 @@ def evaluate(
         in_flight=in_flight,
     )
     return partial(optimizing.evaluate_task, order)
+
+
+@app.command()
+def diagnose(
+    task: Task,
+    forward: Forward = None,
+    backward: Role = None,
+    update: Role = None,
+    judge: Role = None,
+    providers: Providers = None,
+    parts: Annotated[
+        str | None,
+        typer.Option(help=f"of {', '.join(PARTS)}, or all; the first {len(CHEAP)} if not given", metavar="PART,…"),
+    ] = None,
+    items: Annotated[int, typer.Option(min=2, help="examples to score, out of train and gate")] = ITEMS,
+    delta: Annotated[float, typer.Option(help="the smallest gain worth having")] = DELTA,
+    max_calls: Annotated[int | None, typer.Option(min=1, help="leave out parts that may take more")] = None,
+    max_usd: Annotated[float | None, typer.Option(min=0.0, help="leave out parts that may cost more")] = None,
+    method: MethodName = None,
+    steps: Count = None,
+    gate: GateName = None,
+    seed: Seed = 0,
+    data: Data = None,
+    train: Size = None,
+    gate_size: Size = None,
+    test: Size = None,
+    start: Start = None,
+    in_flight: InFlight = None,
+    json: Json = False,
+) -> Work:
+    """Before money is spent: what is there to gain, what can the data show, what to fix first? No test is opened."""
+    own = ("parts", "items", "delta", "max_calls", "max_usd")
+    flags = locals()
+    order = order_of({name: value for name, value in flags.items() if name not in own})
+    asked = diagnosing.DiagnoseOrder(order, **{name: flags[name] for name in own})
+    return partial(diagnosing.diagnose_task, asked)
 
 
 def _named(**roles: str | None) -> dict[str, str]:

@@ -101,11 +101,11 @@ def _carried_out(prepared: Prepared, screen: Screen, again: bool = False) -> End
 
 async def _optimize(prepared: Prepared, screen: Screen, again: bool) -> tuple[Result, Problem | None]:
     spec, run = prepared.specification, prepared.specification.run
-    progress = _progress(prepared, screen, steps=spec.steps, sides=2)
+    progress = progress_of(prepared, screen, steps=spec.steps, sides=2)
     trainer = Trainer(spec, observers=[progress], price=prepared.price, resume=again)
     opened = False
     try:
-        async with listening(partial(_stopping, screen), _leave) as interruption, trainer:
+        async with listening(partial(stopping, screen), leave) as interruption, trainer:
             opened = True
             with progress, interruption.scope:
                 async for _ in trainer:
@@ -177,8 +177,8 @@ def evaluate_task(order: Order, around: Surrounding, screen: Screen) -> Ended:
 
 
 async def _evaluate(prepared: Prepared, screen: Screen) -> tuple[Evaluation | None, Problem | None]:
-    progress = _progress(prepared, screen, steps=0, sides=1)
-    async with listening(partial(_stopping, screen), _leave) as interruption:
+    progress = progress_of(prepared, screen, steps=0, sides=1)
+    async with listening(partial(stopping, screen), leave) as interruption:
         with progress, interruption.scope:
             return await evaluate(prepared.specification, observers=[progress], price=prepared.price), None
         return None, interrupted(interruption.number or 0, "an evaluation keeps nothing; start it again")
@@ -214,7 +214,7 @@ def _providers(roles: Mapping[str, str]) -> str:
     return ", ".join(f"{role} {roles[role]}" for role in DEFAULT_ROLES)
 
 
-def _progress(prepared: Prepared, screen: Screen, *, steps: int, sides: int) -> Progress:
+def progress_of(prepared: Prepared, screen: Screen, *, steps: int, sides: int) -> Progress:
     """Made in the event loop of the run, in which it looks at what the providers wait for."""
     now, later = time.monotonic, asyncio.get_running_loop().call_later
     tally = tally_of(prepared.specification, steps=steps, sides=sides, now=now())
@@ -224,11 +224,12 @@ def _progress(prepared: Prepared, screen: Screen, *, steps: int, sides: int) -> 
     return Silent() if screen.json else Lines(tally, screen.say, now, why, later)
 
 
-def _stopping(screen: Screen) -> None:
+def stopping(screen: Screen) -> None:
+    """The first signal."""
     screen.warn("stopping: what was paid for is being saved; once more to stop at once")
 
 
-def _leave(number: int) -> None:
+def leave(number: int) -> None:
     """The second signal: no waiting, no clean-up; the journal is valid at every instant."""
     sys.stderr.write("\x1b[?25h" if sys.stderr.isatty() else "")
     sys.stderr.flush()

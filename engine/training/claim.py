@@ -6,7 +6,7 @@ Takes rows of scored answers, gives what may be said of them, with what the gain
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from semprop.engine.findings import (
@@ -58,6 +58,7 @@ class HeldOutReport:
     items were excluded from both sides because a provider failed; `unsettled` says why they forbid a word, or "".
     `strata` is given where the items are of several groups, `classes` where the answers are classes, `tokens` where
     the endpoint counts them, `judge` where a model gave the scores; `findings` name what the gain is made of.
+    `pairs` are the scores themselves, before and after, item by item.
     """
 
     strict: Comparison
@@ -70,6 +71,7 @@ class HeldOutReport:
     tokens: Tokens | None = None
     findings: tuple[Finding, ...] = ()
     judge: JudgeReport | None = None
+    pairs: tuple[tuple[float, float], ...] = field(default=(), repr=False)
 
     @property
     def word(self) -> str:
@@ -121,6 +123,7 @@ def held_out(
         tokens=used,
         findings=findings(Held(strict, read, limited, by_class, used), changed=searched.changed, tried=searched.tried),
         judge=judge,
+        pairs=tuple(zip(before, after, strict=True)),
     )
 
 

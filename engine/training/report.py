@@ -96,6 +96,10 @@ class Result:
             words.append("simulated: rules answered in place of a language model; this says nothing about one")
         if not self.specification.splits.test and self.steps:
             words.append(NO_CLAIM if self.approximate is None else APPROXIMATE)
+        if self.specification.gate_on_train:
+            words.append(
+                "candidates were judged on the training examples themselves: the gate's verdicts are no evidence"
+            )
         if self.specification.keep_rejected:
             words.append("rejected edits were shown to the update, which leaks gate data")
         return words

@@ -45,6 +45,8 @@ class Specification:
         start: parameter values to start from; None takes the graph's own.
         gate_items: judge each step on so many items, drawn from the gate split and not used again before all of it is;
             None: on the whole split every time, so that every verdict after the first is given on used items.
+        gate_on_train: judge candidates on the training examples themselves, as published work did; the gate split is
+            empty then, a verdict is no evidence, and the report says so.
         labels: if given, the held-out report also scores the output with decoding constrained to these texts.
         keep_rejected: show U the proposals that the gate turned down. It leaks gate data, and the report says so.
         in_flight: the most requests of this run at once; a provider's own limits may let fewer through.
@@ -65,6 +67,7 @@ class Specification:
     candidates: int = 1
     lookahead: int = 16
     gate_items: int | None = None
+    gate_on_train: bool = False
     seed: int = 0
     start: Parameters | None = None
     labels: tuple[str, ...] = ()
@@ -90,7 +93,9 @@ class Specification:
             )
         if not self.graph.trainable:
             raise SpecificationError("no parameter of the graph is trainable: there is nothing to optimize")
-        for name in ("train", "gate"):
+        if self.gate_on_train and self.splits.gate:
+            raise SpecificationError("candidates are judged on the training examples: leave the gate split empty")
+        for name in ("train",) if self.gate_on_train else ("train", "gate"):
             if not getattr(self.splits, name):
                 raise SpecificationError(f"the {name} split is empty: give it at least one example")
         if not isinstance(self.loss, PureLoss | Custom | Judge):
@@ -170,6 +175,8 @@ def _check_probability(spec: Specification) -> None:
 def gate_items(spec: Specification, step: int) -> tuple[Example, ...]:
     """The items that judge a step, in canonical order: a slice of an order of the gate split that is drawn anew each
     time it is used up, so a function of (seed, step) and the split alone."""
+    if spec.gate_on_train:
+        return spec.splits.train
     if spec.gate_items is None:
         return spec.splits.gate
     use, place = _use(spec, step)
@@ -215,6 +222,7 @@ def document_of_specification(spec: Specification) -> dict[str, Any]:
         "candidates": spec.candidates,
         "lookahead": spec.lookahead,
         "gate_items": spec.gate_items,
+        "gate_on_train": spec.gate_on_train,
         "seed": spec.seed,
         "labels": list(spec.labels),
         "keep_rejected": spec.keep_rejected,

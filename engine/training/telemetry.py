@@ -96,6 +96,14 @@ class Telemetry:
                 if example not in wanted:
                     self.speculative += count
 
+    def absorb(self, other: Telemetry) -> None:
+        """Add what another one counted, of work that is part of the same order."""
+        self.calls += other.calls
+        self.reused += other.reused
+        self.failures += other.failures
+        for name in ("attempts", "speculative", "input", "cached", "output", "reasoning", "usd", "priced", "unpriced"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
     def document(self, seconds: float) -> dict[str, Any]:
         """The `telemetry` part of a result."""
         return {

@@ -21,6 +21,7 @@ from semprop.engine.statistics import (
     mcnemar,
     newcombe,
     sign_flip,
+    smallest_gain,
     smallest_visible_gain,
     wilson,
 )
@@ -213,3 +214,12 @@ def test_five_failures_on_one_side_only_are_not_yet_unequal_and_six_are() -> Non
 
 def test_an_interval_is_a_pair() -> None:
     assert Interval(0.1, 0.2) == (0.1, 0.2)
+
+
+def test_a_gain_above_the_pilots_discordance_makes_its_own():
+    assert smallest_gain(200, 0.2) == smallest_visible_gain(200, 0.2)
+    assert math.isinf(smallest_visible_gain(16, 0.1))
+    found = smallest_gain(16, 0.1)
+    assert found > 0.1
+    assert items_needed(found, found) <= 16 < items_needed(0.95 * found, 0.95 * found)
+    assert math.isinf(smallest_gain(2, 0.5))

@@ -201,3 +201,13 @@ def test_the_gate_split_counts_as_used_once_more_each_time_it_wraps():
 def test_more_gate_items_than_the_split_has_are_refused(each):
     with pytest.raises(SpecificationError, match="gate_items"):
         pooled(8, each)
+
+
+def test_candidates_are_judged_on_training_examples_only_where_that_is_asked_for_and_said():
+    splits = worlds.splits()
+    with pytest.raises(SpecificationError, match="leave the gate split empty"):
+        worlds.specification(splits=splits, gate_on_train=True)
+    spec = worlds.specification(splits=Splits(splits.train, ()), gate_on_train=True)
+    assert gate_items(spec, 0) == splits.train
+    with pytest.raises(SpecificationError, match="the gate split is empty"):
+        worlds.specification(splits=Splits(splits.train, ()))
