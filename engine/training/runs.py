@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -91,11 +91,10 @@ class Run:
             "WHERE i.position NOT IN (SELECT position FROM outcomes) GROUP BY i.position ORDER BY open, linked, place",
             (),
         )
-        with contextlib.closing(self._connected()) as connection:
-            texts = lru_cache(maxsize=1_000)(partial(self._text, connection))
+        with self._whole() as whole:
             for position, role, request, body, *_ in rows:
                 outcome = None if body is None else outcome_of(unpacked(body))
-                yield Exchange(position, role, expanded(unpacked(request), texts), outcome)
+                yield Exchange(position, role, whole(request), outcome)
 
     def calls(self) -> Iterator[Call]:
         """Every request that was sent, or was about to be, in the order of the first intents."""
@@ -103,10 +102,11 @@ class Run:
             "SELECT i.position, i.role, i.request, count(*), (SELECT o.body FROM outcomes o "
             "WHERE o.position = i.position ORDER BY o.id LIMIT 1) FROM intents i GROUP BY i.position ORDER BY min(i.id)"
         )
-        for position, role, request, intents, body in self._rows(query, ()):
-            outcome = None if body is None else outcome_of(unpacked(body))
-            unanswered = intents - (outcome is not None)
-            yield Call(Position(*orjson.loads(position)), role, outcome, unanswered, unpacked(request))
+        with self._whole() as whole:
+            for position, role, request, intents, body in self._rows(query, ()):
+                outcome = None if body is None else outcome_of(unpacked(body))
+                unanswered = intents - (outcome is not None)
+                yield Call(Position(*orjson.loads(position)), role, outcome, unanswered, whole(request))
 
     def last_written(self, since: float, until: float | None = None) -> float:
         """When the last row of a request was written in a stretch of time (seconds since 1970); `since` if none was."""
@@ -143,6 +143,13 @@ class Run:
     def _rows(self, query: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         with contextlib.closing(self._connected()) as connection:
             return self._found(connection, query, values)
+
+    @contextlib.contextmanager
+    def _whole(self) -> Iterator[Callable[[bytes], dict[str, Any]]]:
+        """Gives recorded requests with the texts that they name."""
+        with contextlib.closing(self._connected()) as connection:
+            text = lru_cache(maxsize=1_000)(partial(self._text, connection))
+            yield lambda body: expanded(unpacked(body), text)
 
     def _text(self, connection: sqlite3.Connection, place: int) -> str:
         ((kind, body),) = self._found(connection, "SELECT kind, body FROM records WHERE id = ?", (place,))

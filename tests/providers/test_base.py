@@ -31,7 +31,7 @@ def test_equal_requests_have_equal_keys_whoever_waits_first() -> None:
     "other",
     [
         replace(REQUEST, messages=REQUEST.messages[1:]),
-        replace(REQUEST, messages=(*REQUEST.messages[:1], Message.of("user", "ab"))),
+        replace(REQUEST, messages=(*REQUEST.messages[:1], Message.of("user", "ba"))),
         replace(REQUEST, schema=Choices(("a", "b"))),
         replace(REQUEST, schema=JsonSchema.of("s", {"type": "object"})),
         replace(REQUEST, sample=1),
@@ -50,6 +50,11 @@ def test_equal_requests_have_equal_keys_whoever_waits_first() -> None:
 )
 def test_whatever_may_change_a_reply_changes_the_key(other: Request) -> None:
     assert content_key("p", other) != content_key("p", REQUEST)
+
+
+def test_a_text_has_the_same_key_however_it_is_parted() -> None:
+    whole = replace(REQUEST, messages=(*REQUEST.messages[:1], Message.of("user", "ab")))
+    assert content_key("p", whole) == content_key("p", REQUEST)
 
 
 def test_another_provider_has_another_key() -> None:
