@@ -164,7 +164,7 @@ def _evaluation(
 
 
 def interval_of(values: Sequence[float], seed: int) -> tuple[Interval, str]:
-    """The 95 % interval of a mean score, and how it was made."""
+    """The 95 % interval of a mean score over items, and by which method: Wilson's where scores are 0 or 1."""
     if all(value in (0.0, 1.0) for value in values):
         return wilson(round(sum(values)), len(values)), "Wilson's score interval"
     low, high = bootstrap_interval(values, seed)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from semprop.bench.speed import (
     cancellation,
+    comparing,
     cost,
     faults,
     gates,
@@ -33,6 +34,7 @@ MEASURES: Mapping[str, Measure] = {
     **sharing.MEASURES,
     **faults.MEASURES,
     **proxying.MEASURES,
+    **comparing.MEASURES,
     **peers.MEASURES,
 }
 

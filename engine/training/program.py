@@ -63,7 +63,7 @@ class Program:
                     f"node {node.name!r} is answered by the role {node.role!r}, which has no provider; there are: "
                     f"{', '.join(providers)}"
                 )
-        seam = _Direct(providers)
+        seam = Direct(providers)
         example = Example("", inputs)
         async with group() as start:
             tape = await forward(wiring(self.graph), self.parameters, example, Position(0, "call"), seam, start)
@@ -73,8 +73,9 @@ class Program:
 
 
 @dataclass(frozen=True, slots=True)
-class _Direct:
-    """A seam that asks the world and remembers nothing."""
+class Direct:
+    """A seam that asks the world and remembers nothing. `providers` are entered, by role, with "forward" for the rest;
+    a function's error that is not about content raises `NoAnswer`."""
 
     providers: Mapping[str, Provider] = field(hash=False)
 

@@ -1,0 +1,115 @@
+"""A provider whose calls are watched: when each was to begin, when it left, when it ended, and what it cost.
+
+Wraps a `Stack`; answers as it does. A budget, if there is one, is reserved before a call and settled after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from types import TracebackType
+from typing import Self
+
+from semprop.bench.providers.samples import Call, Leaving, Outcome, outcome_of
+from semprop.providers.base import Admission, Capabilities, Completion, Request, Timing, Usage
+from semprop.providers.budget import NOTHING, Amount, Purse, failed, settled, worst_case
+from semprop.providers.errors import ProviderError
+from semprop.providers.layers import Stack
+
+
+class Watched:
+    """One unit's view of a provider: a `Provider` that notes every call made through it.
+
+    Attributes:
+        calls: what was noted, in the order in which calls ended.
+    """
+
+    def __init__(self, stack: Stack, now: Callable[[], float], intended: float, purse: Purse | None) -> None:
+        """
+        Args:
+            stack: who answers; it is open.
+            now: seconds on the clock of all instants.
+            intended: when the unit was to begin; its first calls count from there, later ones from when they were made.
+            purse: what may be spent; None: anything.
+        """
+        self._stack, self._now, self._purse = stack, now, purse
+        self._intended: float | None = intended
+        self.calls: list[Call] = []
+
+    @property
+    def identity(self) -> str:
+        return self._stack.identity
+
+    @property
+    def model(self) -> str:
+        return self._stack.model
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._stack.capabilities
+
+    async def complete(self, request: Request) -> Completion:
+        """Answer one request; see `Stack.complete`.
+
+        Raises:
+            BudgetSpent: it might pass a cap; nothing was sent.
+        """
+        intended = self._now() if self._intended is None or self.calls else self._intended
+        leaving = Leaving(self._now)
+        watched = replace(request, admission=Admission("benchmark", sent=leaving))
+        worst = worst_case(request, self._stack.price)
+        reservation = None if self._purse is None else await self._purse.reserve(worst)
+        amount = worst
+        try:
+            completion = await self._stack.complete(watched)
+            amount = settled(worst, completion, self._stack.price)
+            self.calls.append(self._answered(intended, leaving, completion))
+            return completion
+        except ProviderError as error:
+            amount = failed(worst, error)
+            self.calls.append(self._failed(intended, leaving, worst, error))
+            raise
+        finally:
+            if self._purse is not None and reservation is not None:
+                self._purse.settle(reservation, amount if leaving.attempts else NOTHING)
+
+    def _answered(self, intended: float, leaving: Leaving, completion: Completion) -> Call:
+        timing = completion.timing or Timing(-1.0)
+        return Call(
+            intended=intended,
+            left=leaving.last,
+            ended=self._now(),
+            outcome=outcome_of(completion.stop),
+            usage=completion.usage,
+            first=None if timing.first_token < 0 else timing.first_token,
+            gaps=timing.gaps,
+            attempts=completion.attempts,
+            usd=self._stack.price(completion.usage),
+        )
+
+    def _failed(self, intended: float, leaving: Leaving, worst: Amount, error: ProviderError) -> Call:
+        return Call(
+            intended=intended,
+            left=leaving.last,
+            ended=self._now(),
+            outcome=Outcome.ERROR,
+            attempts=error.attempts,
+            # What a failed attempt cost nobody says; one that was never sent, or was refused, cost nothing.
+            usd=0.0 if not failed(worst, error).picodollars and self._is_priced else None,
+            error=str(error.error_class),
+        )
+
+    @property
+    def _is_priced(self) -> bool:
+        return self._stack.price(Usage(input=1, output=1)) is not None
+
+    def statistics(self) -> dict[str, object]:
+        return {"calls": len(self.calls)}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
