@@ -6,7 +6,7 @@ import pytest
 import worlds
 
 from semprop.bench.task import Sizes
-from semprop.bench.worlds import examples, lookup_graph
+from semprop.bench.worlds.lookup import examples, lookup_graph
 from semprop.engine import Evidence, Exact, Gradient, Kind, Specification, Stance, optimize, semantic
 from semprop.engine.gradients import Provenance, change, keep
 from semprop.engine.methods.controls import (
