@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from semprop.bench import bbh, cities, gsm8k, liar, regression, sentiment
+from semprop.bench import bbh, calibration, cities, gsm8k, liar, regression, sentiment
 from semprop.bench.task import Task
 from semprop.bench.user_tasks import from_python, from_toml
 from semprop.bench.worlds import lookup
@@ -30,6 +30,7 @@ def built_in() -> Mapping[str, Task]:
             *bbh.tasks(),
             *lookup.tasks(),
             regression.TASK,
+            calibration.TASK,
         )
     )
 

@@ -46,6 +46,7 @@ from semprop.engine.methods.clauses import clauses
 from semprop.engine.methods.controls import improve_blind, no_gradient, one_step_rewrite, with_shuffled_gradients
 from semprop.engine.methods.descent import Adam, GradientDescent, Momentum
 from semprop.engine.methods.labels import with_wrong_labels
+from semprop.engine.methods.mixed import MixedBackward, mixed
 from semprop.engine.methods.numerical import CentralDifferences, LocalSPSA, joint_spsa, numerical
 from semprop.engine.methods.reverse_mode import reverse_mode
 from semprop.engine.methods.semantic import Calls, InstructionMessage, SemanticBackward, semantic
@@ -114,6 +115,7 @@ __all__ = [
     "MaxWords",
     "Message",
     "Method",
+    "MixedBackward",
     "Model",
     "Momentum",
     "MultipleChoice",
@@ -181,6 +183,7 @@ __all__ = [
     "load",
     "lost",
     "mermaid",
+    "mixed",
     "no_gradient",
     "numerical",
     "one_step_rewrite",

@@ -24,6 +24,7 @@ from semprop.engine.methods.controls import (
 )
 from semprop.engine.methods.copro import copro
 from semprop.engine.methods.descent import Rule, RuleName, rule_named
+from semprop.engine.methods.mixed import mixed
 from semprop.engine.methods.numerical import LocalSPSA, joint_spsa, numerical
 from semprop.engine.methods.opro import opro
 from semprop.engine.methods.optoprime import optoprime
@@ -246,6 +247,13 @@ METHODS: Mapping[str, Entry] = MappingProxyType(
             "the same",
             "the same, with a single instruction, and problems that may be shown",
             lambda choices: opro(gate=choices.gate, selection=choices.selection),
+        ),
+        "mixed": Entry(
+            "texts by semantic gradient descent, numbers by their derivatives, in one pass and one step",
+            "a loss with a derivative for the numbers; a model that can rewrite prompts for the texts",
+            "a graph trains prompts and numbers together",
+            lambda choices: mixed(_rule(choices), selection=_every(choices), gate=choices.gate),
+            options=NUMERIC,
         ),
         "reverse-mode": Entry(
             "exact derivatives of function nodes; descent, momentum or Adam on numbers and arrays",

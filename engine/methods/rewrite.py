@@ -60,10 +60,15 @@ class RewriteUpdate:
     demonstrations: int = 3
 
     def __call__(self, context: UpdateContext) -> Plan[Proposals]:
-        twins = twins_of(context)
-        plans = tuple(self._propose(context, name, twins.get(name)) for name in context.graph.trainable)
-        (proposed,) = yield (Fork(plans),)
+        proposed = yield from self.proposed(context, context.graph.trainable)
         return combined(context, proposed, self.raced)
+
+    def proposed(self, context: UpdateContext, names: Sequence[str]) -> Plan[tuple[Proposed, ...]]:
+        """What the plans of these parameters return, side by side."""
+        twins = twins_of(context)
+        plans = tuple(self._propose(context, name, twins.get(name)) for name in names)
+        (found,) = yield (Fork(plans),)
+        return tuple(found)
 
     def _propose(self, context: UpdateContext, name: str, twin: Twin | None) -> Plan[Proposed]:
         collected = context.collected.get(name)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from anyio.from_thread import start_blocking_portal
 from commandline import Command, check_result
 
+from semprop.bench.calibration import GAIN, OFFSET
 from semprop.bench.regression import BIAS, WEIGHTS
+from semprop.tools.endpoint import Endpoint, parse, serving
 
 SMALL = ("--train", "24", "--gate-size", "8", "--test", "32")
 
@@ -69,3 +74,34 @@ def test_a_rate_is_refused_where_nothing_has_a_derivative(command: Command) -> N
     said = command("optimize", "lookup", "--rate", "0.5", "--json")
     assert said.code == 2
     assert "--rate does not apply to the method 'semantic'" in said.document["error"]["message"]
+
+
+# Text and numbers -----------------------------------------------------------------------------------------------------
+
+
+def near(parameters: Any, off: float) -> bool:
+    gain, offset = (parameters[name]["after"]["value"] for name in ("gain", "offset"))
+    return abs(gain - GAIN) <= off and abs(offset - OFFSET) <= off
+
+
+def test_an_instruction_and_two_numbers_are_trained_together_from_the_command_line(command: Command) -> None:
+    said = command("optimize", "calibration", "--rate", "0.3", "--steps", "25", "--json")
+    assert (said.code, said.err) == (0, "")
+    document = said.document
+    check_result(document)
+    parameters = document["result"]["parameters"]
+    assert document["status"] == "done"
+    assert "primary" in parameters["read-instruction"]["after"]
+    assert near(parameters, 0.01)
+
+
+def test_over_an_endpoint_mixed_graphs_end_where_they_end_in_this_process(command: Command) -> None:
+    flags = ("optimize", "calibration", "--rate", "0.3", "--steps", "4", "--test", "32", "--json")
+    here = command(*flags).document["result"]
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(serving(Endpoint(parse("")))) as served:
+        said = command(*flags, "--forward", f"openai:mock@{served.url}", "--run", "there")
+        assert said.code == 0, said.out
+        there = said.document["result"]
+        assert served.endpoint.ledger.summary()["attempts"] > 0
+    assert there["parameters"] == here["parameters"]
+    assert there["held_out"] == here["held_out"]
