@@ -14,12 +14,14 @@ import typer
 
 from semprop.bench.diagnosis.order import DELTA, ITEMS
 from semprop.bench.diagnosis.results import CHEAP, PARTS
+from semprop.bench.reproduction.experiment import EXPERIMENTS
+from semprop.bench.reproduction.protocol import ARMS, Protocol
 from semprop.engine import __version__
 from semprop.engine.backward_prompts import Neighbours, Question
 from semprop.engine.methods.catalogue import GATES, METHODS
 from semprop.engine.methods.descent import RuleName
 from semprop.engine.methods.semantic import Calls, InstructionMessage
-from semprop.tools import bench, diagnosing, listing, logs, optimizing, recorded, resuming
+from semprop.tools import bench, diagnosing, listing, logs, optimizing, recorded, reproducing, resuming
 from semprop.tools.endpoint.command import endpoint
 from semprop.tools.exits import Ended
 from semprop.tools.preparing import RUNS, Order, Surrounding, order_of
@@ -261,6 +263,36 @@ def diagnose(
     order = order_of({name: value for name, value in flags.items() if name not in own})
     asked = diagnosing.DiagnoseOrder(order, **{name: flags[name] for name in own})
     return partial(diagnosing.diagnose_task, asked)
+
+
+@app.command()
+def reproduce(
+    experiment: Annotated[str, typer.Argument(help=f"one of {', '.join(EXPERIMENTS)}", metavar="EXPERIMENT")],
+    arm: Annotated[
+        str,
+        typer.Option(help=f"of {', '.join(ARMS)}, or the name of a method; several with commas", metavar="ARM,…"),
+    ] = "full",
+    protocol: Annotated[
+        Protocol, typer.Option(help="judge on examples of their own, or on the training examples, as published")
+    ] = Protocol.SEMPROP,
+    seeds: Annotated[str, typer.Option(help="a run for each", metavar="N,…")] = "0",
+    task: Annotated[str | None, typer.Option(help="of bbh: only these, without bbh: before", metavar="NAME,…")] = None,
+    forward: Forward = None,
+    backward: Role = None,
+    update: Role = None,
+    providers: Providers = None,
+    yes: Annotated[bool, typer.Option("--yes", help="spend what the plan says")] = False,
+    steps: Count = None,
+    gate: GateName = None,
+    data: Data = None,
+    train: Size = None,
+    gate_size: Size = None,
+    test: Size = None,
+    in_flight: Annotated[int, typer.Option(min=1, help="requests at once", rich_help_panel=PROVIDER_PANEL)] = 128,
+    json: Json = False,
+) -> Work:
+    """Run the paper's experiment, or an arm of its ablation, and set the table beside the published figures."""
+    return partial(reproducing.reproduce_flags, locals())
 
 
 def _named(**roles: str | None) -> dict[str, str]:

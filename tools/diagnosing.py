@@ -79,7 +79,7 @@ def diagnose_task(asked: DiagnoseOrder, around: Surrounding, screen: Screen) -> 
 
 
 async def _diagnose(prepared: Prepared, wanted: Wanted, screen: Screen) -> tuple[Diagnosed | None, Problem | None]:
-    progress = progress_of(prepared, screen, steps=0, sides=1)
+    progress = progress_of(prepared.specification, screen, steps=0, sides=1)
     watch = Watch(
         prepared.price,
         lambda name, planned: screen.say(plan_words(name, planned)),

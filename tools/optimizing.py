@@ -25,7 +25,7 @@ from semprop.engine.training.ledger import is_usable
 from semprop.engine.training.report import Result, Status
 from semprop.engine.training.runs import Run
 from semprop.engine.training.sittings import check
-from semprop.engine.training.specification import DEFAULT_ROLES
+from semprop.engine.training.specification import DEFAULT_ROLES, Specification
 from semprop.engine.training.trainer import Trainer
 from semprop.tools import render
 from semprop.tools.collecting import collecting_less
@@ -101,7 +101,7 @@ def _carried_out(prepared: Prepared, screen: Screen, again: bool = False) -> End
 
 async def _optimize(prepared: Prepared, screen: Screen, again: bool) -> tuple[Result, Problem | None]:
     spec, run = prepared.specification, prepared.specification.run
-    progress = progress_of(prepared, screen, steps=spec.steps, sides=2)
+    progress = progress_of(spec, screen, steps=spec.steps, sides=2)
     trainer = Trainer(spec, observers=[progress], price=prepared.price, resume=again)
     opened = False
     try:
@@ -177,7 +177,7 @@ def evaluate_task(order: Order, around: Surrounding, screen: Screen) -> Ended:
 
 
 async def _evaluate(prepared: Prepared, screen: Screen) -> tuple[Evaluation | None, Problem | None]:
-    progress = progress_of(prepared, screen, steps=0, sides=1)
+    progress = progress_of(prepared.specification, screen, steps=0, sides=1)
     async with listening(partial(stopping, screen), leave) as interruption:
         with progress, interruption.scope:
             return await evaluate(prepared.specification, observers=[progress], price=prepared.price), None
@@ -214,11 +214,11 @@ def _providers(roles: Mapping[str, str]) -> str:
     return ", ".join(f"{role} {roles[role]}" for role in DEFAULT_ROLES)
 
 
-def progress_of(prepared: Prepared, screen: Screen, *, steps: int, sides: int) -> Progress:
+def progress_of(spec: Specification, screen: Screen, *, steps: int, sides: int) -> Progress:
     """Made in the event loop of the run, in which it looks at what the providers wait for."""
     now, later = time.monotonic, asyncio.get_running_loop().call_later
-    tally = tally_of(prepared.specification, steps=steps, sides=sides, now=now())
-    why = why_of(prepared.specification.providers.values())
+    tally = tally_of(spec, steps=steps, sides=sides, now=now())
+    why = why_of(spec.providers.values())
     if screen.notes.is_terminal:
         return Bar(tally, screen.notes, now, why, later)
     return Silent() if screen.json else Lines(tally, screen.say, now, why, later)

@@ -174,7 +174,7 @@ def prepare(
     if start is None and order.start is not None:
         start = parameters_in(order.start, graph)
     roles = roles_of(order.roles, task.defaults.providers) if order.roles or task.defaults.providers else {}
-    providers = _connected(order, roles, around.providers)
+    providers = connected(order, roles, around.providers)
     defaults = task.defaults
     source = data_source(order.data, os.environ, say)
     splits = task.load(source, order.seed, _sizes(order, defaults.sizes))
@@ -204,7 +204,7 @@ def prepare(
     if own := source.own():
         notes.append(f"your own files stand in for published ones: {', '.join(own)}; results are not comparable")
     specification = replace(specification, notes=tuple(note for note in notes if note))
-    return Prepared(task, roles, specification, _price(providers))
+    return Prepared(task, roles, specification, priced(providers))
 
 
 def _given(value: int | None, default: int) -> int:
@@ -225,7 +225,7 @@ def roles_of(given: Mapping[str, str], defaults: Mapping[str, str]) -> dict[str,
     return {role: named.get(role, named["forward"]) for role in (*DEFAULT_ROLES, *named)}
 
 
-def _connected(order: Order, roles: Mapping[str, str], around: Surroundings) -> dict[str, Stack]:
+def connected(order: Order, roles: Mapping[str, str], around: Surroundings) -> dict[str, Stack]:
     """One provider for each different specification, and one limiter and one transport for all: roles of one account
     share its limits, those of one endpoint its connections."""
     named = {} if order.providers is None else load_providers(order.providers)
@@ -246,7 +246,9 @@ def _connected(order: Order, roles: Mapping[str, str], around: Surroundings) -> 
     return {role: stacks[text] for role, text in roles.items()}
 
 
-def _price(providers: Mapping[str, Stack]) -> Price:
+def priced(providers: Mapping[str, Stack]) -> Price:
+    """What a call of a role costs, by its provider's prices."""
+
     def price(role: str, usage: Usage) -> float | None:
         provider = providers.get(role) or providers.get("forward")
         return None if provider is None else provider.price(usage)
