@@ -18,7 +18,9 @@ from semprop.bench.reproduction.experiment import EXPERIMENTS
 from semprop.bench.reproduction.protocol import ARMS, Protocol
 from semprop.engine import __version__
 from semprop.engine.backward_prompts import Neighbours, Question
-from semprop.engine.methods.catalogue import GATES, METHODS
+from semprop.engine.gates import Spending
+from semprop.engine.gates.catalogue import GATES
+from semprop.engine.methods.catalogue import METHODS
 from semprop.engine.methods.descent import RuleName
 from semprop.engine.methods.semantic import Calls, InstructionMessage
 from semprop.tools import bench, diagnosing, listing, logs, optimizing, recorded, reproducing, resuming
@@ -88,6 +90,27 @@ WrongExamples = Annotated[
 ]
 GateName = Annotated[
     str | None, typer.Option(help=f"{', '.join(GATES)}; the method's own if not given", rich_help_panel=METHOD_PANEL)
+]
+Alpha = Annotated[
+    float | None,
+    typer.Option(help="chance that the gate lets something false pass in the whole run", rich_help_panel=METHOD_PANEL),
+]
+Beta = Annotated[
+    float | None,
+    typer.Option(help="a candidate whose evidence falls to this leaves the race", rich_help_panel=METHOD_PANEL),
+]
+Delta = Annotated[
+    float | None, typer.Option(help="the smallest gain worth having: 0.1 is 10 points", rich_help_panel=METHOD_PANEL)
+]
+AlphaSpending = Annotated[
+    Spending | None,
+    typer.Option(help="how alpha is spent over steps; each: all of it at every step", rich_help_panel=METHOD_PANEL),
+]
+GatePool = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="draw each step's gate-size examples anew from so many gate examples", rich_help_panel=DATA_PANEL
+    ),
 ]
 ShownNeighbours = Annotated[
     Neighbours | None,
@@ -159,6 +182,10 @@ def optimize(
     examples_per_gradient: WrongExamples = None,
     candidates: Count = None,
     gate: GateName = None,
+    alpha: Alpha = None,
+    beta: Beta = None,
+    delta: Delta = None,
+    spending: AlphaSpending = None,
     neighbours: ShownNeighbours = None,
     calls: BackwardCalls = None,
     instruction_message: Told = None,
@@ -172,6 +199,7 @@ def optimize(
     data: Data = None,
     train: Size = None,
     gate_size: Size = None,
+    gate_pool: GatePool = None,
     test: Size = None,
     start: Start = None,
     run: RunTo = None,

@@ -20,9 +20,12 @@ from semprop.bench.task import Sizes, Task
 from semprop.bench.tasks import PYTHON
 from semprop.bench.tasks import resolve as resolve_task
 from semprop.engine.errors import SpecificationError, UsageError
+from semprop.engine.example import Splits
+from semprop.engine.gates import Spending
+from semprop.engine.gates.catalogue import GateOptions, gate_named
 from semprop.engine.graph import Graph
 from semprop.engine.graph_changes import only
-from semprop.engine.methods.catalogue import Choices, Options, default_gate, gate_named, graph_for, method_named
+from semprop.engine.methods.catalogue import Choices, Options, default_gate, graph_for, method_named
 from semprop.engine.methods.labels import with_wrong_labels
 from semprop.engine.parameters import Parameters, value_of
 from semprop.engine.training.journal import FILE_NAME
@@ -50,6 +53,8 @@ class Order:
     Attributes:
         roles: role → provider, as it was written.
         gate: its name; None takes the method's own.
+        alpha, beta, delta, spending: the gate's settings.
+        gate_pool: gate examples to draw each step's from, as many as `gate_size`; None: every step uses all.
         options: parts of the method that were set.
         only: the one parameter that is optimized; the others are frozen.
         wrong_labels: the share of training labels that are wrong for all that learns.
@@ -68,6 +73,11 @@ class Order:
     examples_per_gradient: int | None = None
     candidates: int | None = None
     gate: str | None = None
+    alpha: float | None = None
+    beta: float | None = None
+    delta: float | None = None
+    spending: Spending | None = None
+    gate_pool: int | None = None
     options: Options = Options()
     only: str | None = None
     wrong_labels: float | None = None
@@ -167,7 +177,8 @@ def prepare(
     """
     task = resolve_task(order.task)
     name, start = order.method or task.defaults.method, initial
-    gate = gate_named(order.gate or default_gate(name))
+    settings = GateOptions(alpha=order.alpha, beta=order.beta, delta=order.delta, spending=order.spending)
+    gate = gate_named(order.gate or default_gate(name), settings)
     method = method_named(name, Choices(gate, pools=task.clauses, options=order.options, seed=order.seed))
     graph = graph_for(name, task.graph)
     graph = graph if order.only is None else only(graph, order.only)
@@ -177,7 +188,8 @@ def prepare(
     providers = connected(order, roles, around.providers)
     defaults = task.defaults
     source = data_source(order.data, os.environ, say)
-    splits = task.load(source, order.seed, _sizes(order, defaults.sizes))
+    sizes = _sizes(order, defaults.sizes)
+    splits, gate_items = _pooled(order, sizes, lambda wanted: task.load(source, order.seed, wanted))
     if order.wrong_labels is not None:
         method = with_wrong_labels(method, splits.train, order.wrong_labels, order.seed)
     specification = Specification(
@@ -190,6 +202,7 @@ def prepare(
         minibatch=_given(order.minibatch, defaults.minibatch),
         examples_per_gradient=_given(order.examples_per_gradient, defaults.examples_per_gradient) or None,
         candidates=_given(order.candidates, defaults.candidates),
+        gate_items=gate_items,
         seed=order.seed,
         start=start,
         labels=task.labels,
@@ -214,6 +227,23 @@ def _given(value: int | None, default: int) -> int:
 def _sizes(order: Order, defaults: Sizes) -> Sizes:
     given = {"train": order.train, "gate": order.gate_size, "test": order.test}
     return replace(defaults, **{name: size for name, size in given.items() if size is not None})
+
+
+def _pooled(order: Order, sizes: Sizes, load: Callable[[Sizes], Splits]) -> tuple[Splits, int | None]:
+    """The splits, and how many gate examples judge a step; None: all of them, every time.
+
+    Raises:
+        SpecificationError: the pool that the steps draw from is smaller than what one step takes.
+    """
+    if order.gate_pool is None:
+        return load(sizes), None
+    splits, wanted = load(replace(sizes, gate=order.gate_pool)), sizes.gate
+    if len(splits.gate) < max(wanted, 1):
+        raise SpecificationError(
+            f"a pool of {len(splits.gate)} gate examples (asked for: --gate-pool {order.gate_pool}) cannot give each "
+            f"step {wanted}: name a larger pool, or 1 to {len(splits.gate)} with --gate-size"
+        )
+    return splits, wanted
 
 
 def roles_of(given: Mapping[str, str], defaults: Mapping[str, str]) -> dict[str, str]:

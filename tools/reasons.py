@@ -143,7 +143,8 @@ def _verdict_words(verdict: Mapping[str, Any] | None) -> Text:
     words = f"verdict: {verdict['decision']}: {verdict['reason']}"
     gate = verdict["gate"]
     if gate is not None and gate["before"] is not None and gate["after"] is not None:
-        words += f" (gate {percent(gate['before'])} → {percent(gate['after'])}, n = {gate['n']})"
+        pair = f"{percent(gate['before'])} → {percent(gate['after'])}"
+        words += f" (figures of the search, no claim: {pair} on n = {gate['n']} gate items)"
     return Text(plain(words + "\n"), style="bold")
 
 

@@ -12,9 +12,10 @@ from types import MappingProxyType
 from semprop.bench.worlds.views import View
 from semprop.engine.backward_prompts import Neighbours
 from semprop.engine.errors import UsageError
+from semprop.engine.gates.catalogue import gate_named
 from semprop.engine.gradients import Message
 from semprop.engine.method import Local, Method
-from semprop.engine.methods.catalogue import METHODS, Choices, Options, default_gate, gate_named, method_named
+from semprop.engine.methods.catalogue import METHODS, Choices, Options, default_gate, method_named
 from semprop.engine.methods.semantic import Calls, SemanticBackward
 from semprop.engine.nodes import Purpose
 from semprop.engine.plans import Plan

@@ -161,7 +161,7 @@ class _Exact:
         racing = [j for j in possible if not any(is_better(bounds, self._sizes, k, j) for k in sure if k != j)]
         if len(racing) == 1 and racing[0] in sure:
             p = worst[racing[0]].p(losses=self._pending)
-            words = f"above the incumbent at a level of {self._level:.4g}, and no other candidate is better"
+            words = f"p ≤ {p:.3g}, within its share {self._shown} of the level, and no other candidate is better"
             return self._settled(Decision.ACCEPT, racing[0], p, words)
         if self._pending:
             self._racing = (0, *racing)
@@ -170,6 +170,10 @@ class _Exact:
         leader = max(racing, key=lambda j: (sum(bounds[j]), -self._sizes[j], -j))
         verdict = self._columns[leader].verdict(Decision.UNDECIDED, leader, "the missing items could turn the verdict")
         return replace(verdict, level=self._level)
+
+    @property
+    def _shown(self) -> str:
+        return f"{self._level / max(1, len(self._sizes) - 1):.3g}"
 
     def _may_win(self, j: int) -> bool:
         return not self._columns[j].dropped and self._candidates[j].possibly_ahead
@@ -181,7 +185,7 @@ class _Exact:
         left = [j for j in range(1, len(bounds)) if not self._columns[j].dropped] or range(1, len(bounds))
         best = max(left, key=lambda j: (bounds[j].low, -self._sizes[j], -j))
         p = self._candidates[best].best().p(gains=self._pending)
-        words = f"no candidate can be above the incumbent at a level of {self._level:.4g}"
+        words = f"no candidate can reach p ≤ {self._shown}, its share of the level, any more"
         return self._settled(Decision.REJECT, best, p, words)
 
     def _settled(self, decision: Decision, column: int, p: float, reason: str) -> Verdict:

@@ -1,4 +1,4 @@
-"""Methods and gates by name, for command lines and task files. Data and pure functions; no registry that anybody fills.
+"""Methods by name, for command lines and task files. Data and pure functions; no registry that anybody fills.
 
 A method's entry says what it is, what it needs, and when to choose it: the README's table is made of these words.
 """
@@ -11,7 +11,8 @@ from types import MappingProxyType
 
 from semprop.engine.backward_prompts import Neighbours, Question
 from semprop.engine.errors import SpecificationError
-from semprop.engine.gates import Gate, NoGate, StrictGate
+from semprop.engine.gates import Gate
+from semprop.engine.gates.catalogue import gate_named as gate_named
 from semprop.engine.graph import Graph
 from semprop.engine.graph_changes import demonstrations_only, unchanged
 from semprop.engine.method import Method, Selection
@@ -294,19 +295,6 @@ METHODS: Mapping[str, Entry] = MappingProxyType(
 
 ALIASES: Mapping[str, str] = MappingProxyType({"clause-pool": "clauses"})
 """Other names of methods."""
-
-GATES: Mapping[str, Gate] = MappingProxyType({"strict": StrictGate(), "none": NoGate()})
-
-
-def gate_named(name: str) -> Gate:
-    """The gate of this name.
-
-    Raises:
-        SpecificationError: there is none; the message lists them.
-    """
-    if name not in GATES:
-        raise SpecificationError(f"there is no gate {name!r}; there are: {', '.join(GATES)}")
-    return GATES[name]
 
 
 def default_gate(method: str) -> str:

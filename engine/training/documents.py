@@ -130,5 +130,15 @@ def verdict_document(step: Step) -> dict[str, Any]:
 
 
 def gate_document(verdict: Verdict) -> dict[str, Any]:
-    """Scores on the deciding prefix; `n` items have both sides."""
-    return {"before": verdict.before, "after": verdict.after, "n": verdict.n, "missing": verdict.missing}
+    """What a verdict rests on. Scores are those of the deciding prefix, whose `n` items have both sides: figures of the
+    search, never a claim. `alpha` is the level of the step, `p` or `wealth` what was held against its share."""
+    return {
+        "before": verdict.before,
+        "after": verdict.after,
+        "n": verdict.n,
+        "missing": verdict.missing,
+        "alpha": verdict.level,
+        "p": verdict.p,
+        "wealth": verdict.wealth,
+        "figures": "search",
+    }

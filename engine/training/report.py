@@ -19,10 +19,16 @@ from semprop.engine.statistics import Word
 from semprop.engine.training.approximate import APPROXIMATE, NO_CLAIM, approximate_document
 from semprop.engine.training.claim import HeldOutReport, held_out_document
 from semprop.engine.training.documents import gate_document
-from semprop.engine.training.specification import DEFAULT_ROLES, Specification
+from semprop.engine.training.specification import DEFAULT_ROLES, Specification, gate_uses
 from semprop.engine.training.step import Step
 
 RESULT_SCHEMA = 1
+
+
+REUSED = (
+    "later verdicts were given on items that earlier ones had seen, so they lean towards what was accepted on them, "
+    "and a gate's level does not hold over the run; --gate-pool draws fresh ones"
+)
 
 
 class Status(StrEnum):
@@ -84,6 +90,7 @@ class Result:
                 name: {"before": document_of(self.before[name]), "after": document_of(self.parameters[name])}
                 for name in self.before
             },
+            "gate": self._gate_document(),
             "steps": [_step_document(step) for step in self.steps],
             "held_out": None if self.held_out is None else held_out_document(self.held_out),
             "approximate": None if self.approximate is None else approximate_document(self.approximate),
@@ -101,8 +108,35 @@ class Result:
                 "candidates were judged on the training examples themselves: the gate's verdicts are no evidence"
             )
         if self.specification.keep_rejected:
-            words.append("rejected edits were shown to the update, which leaks gate data")
+            told = f"rejected edits were shown to the update, which leaks gate data; verdicts leaked: {self._leaked}"
+            words.append(told)
+        if self._gate_uses > 1:
+            words.append(f"gate pool used {self._gate_uses} times: {REUSED}")
         return words
+
+    def _gate_document(self) -> dict[str, Any]:
+        """How the steps were judged: on how many items, out of how many, how often each was used, and how many
+        verdicts the update was told of."""
+        spec = self.specification
+        return {
+            "name": spec.method.gate.name,
+            "items": spec.gate_items or len(spec.splits.gate),
+            "pool": len(spec.splits.gate),
+            "uses": self._gate_uses,
+            "leaked": self._leaked if spec.keep_rejected else 0,
+        }
+
+    @property
+    def _gate_uses(self) -> int:
+        judged = [step.index for step in self.steps if step.race is not None and step.race.board.rows]
+        return gate_uses(self.specification, judged)
+
+    @property
+    def _leaked(self) -> int:
+        """How many verdicts a later update was told of."""
+        asked = [step.index for step in self.steps if step.selected.wrong]
+        told = (step for step in self.steps if step.verdict is not None and not step.accepted)
+        return sum(any(later > step.index for later in asked) for step in told)
 
 
 def lost_messages(step: Step) -> int:

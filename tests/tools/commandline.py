@@ -89,6 +89,7 @@ def check_result(document: Any) -> None:
         "seed",
         "models",
         "parameters",
+        "gate",
         "steps",
         "held_out",
         "approximate",

@@ -4,7 +4,8 @@ import pytest
 
 from semprop.engine import NoGate, SemanticBackward, SpecificationError, StrictGate
 from semprop.engine.backward_prompts import Neighbours, Question
-from semprop.engine.methods.catalogue import GATES, METHODS, Choices, Options, default_gate, gate_named, method_named
+from semprop.engine.gates.catalogue import GATES
+from semprop.engine.methods.catalogue import METHODS, Choices, Options, default_gate, method_named
 from semprop.engine.methods.clauses import ClauseUpdate
 from semprop.engine.methods.semantic import Calls, InstructionMessage
 
@@ -71,12 +72,3 @@ def test_an_unknown_method_is_refused_with_the_list():
         SpecificationError, match="there is no method 'sgd'; there are: semantic, semantic-advised, clauses"
     ):
         method_named("sgd", Choices(StrictGate()))
-
-
-def test_every_gate_that_is_listed_can_be_had():
-    assert [gate_named(name).name for name in GATES] == list(GATES)
-
-
-def test_an_unknown_gate_is_refused_with_the_list():
-    with pytest.raises(SpecificationError, match="there is no gate 'soft'; there are: strict, none"):
-        gate_named("soft")

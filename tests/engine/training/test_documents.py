@@ -103,7 +103,8 @@ async def test_a_verdict_names_the_candidate_that_won():
     assert document["decision"] == "accept"
     assert document["accepted"] == step.proposals.candidates[0].id
     assert document["parameters"] == step.after.hash
-    assert document["gate"] == {"before": None, "after": None, "n": 0, "missing": 0}
+    nothing = {"before": None, "after": None, "alpha": None, "p": None, "wealth": None}
+    assert document["gate"] == {**nothing, "n": 0, "missing": 0, "figures": "search"}
 
 
 async def test_a_step_without_a_verdict_says_no_proposal():

@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from dataclasses import replace
+from itertools import count
 
 import anyio
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from semprop.engine import (
     Exact,
+    ExactGate,
     Example,
     Function,
     Graph,
@@ -23,6 +25,7 @@ from semprop.engine import (
     Proposals,
     ReplayError,
     RunError,
+    SequentialGate,
     SpecificationError,
     Splits,
     Status,
@@ -32,9 +35,11 @@ from semprop.engine import (
     optimize,
     semantic,
 )
+from semprop.engine.gates import Decision
 from semprop.engine.training.events import CallDone, HeldOut, ItemDone, PassStarted, StepDone
 from semprop.engine.training.journal import FILE_NAME
 from semprop.engine.training.runs import Run
+from semprop.engine.training.specification import gate_items
 from semprop.providers import (
     Capabilities,
     Choices,
@@ -364,10 +369,70 @@ async def rejected_shown(keep):
 async def test_rejected_edits_are_shown_only_if_that_is_wanted_and_the_leak_is_noted():
     result, shown = await rejected_shown(keep=True)
     assert shown == [False] * 3 + [True] * 3
-    assert any("leaks gate data" in note for note in result.result_document()["notes"])
+    assert any(note.endswith("leaks gate data; verdicts leaked: 1") for note in result.result_document()["notes"])
+    assert result.result_document()["gate"]["leaked"] == 1
     result, shown = await rejected_shown(keep=False)
     assert not any(shown)
-    assert result.result_document()["notes"] == []
+    assert not any("leak" in note for note in result.result_document()["notes"])
+    assert result.result_document()["gate"]["leaked"] == 0
+
+
+# The gate's items ----------------------------------------------------------------------------------------------------
+
+
+def losing():
+    """A provider whose every proposal is new, and helps nothing."""
+    numbers = count()
+    return worlds.scripted(
+        lambda request: (
+            worlds.propose(request, f"Guess {next(numbers)}.") if worlds.is_update(request) else worlds.script(request)
+        )
+    )
+
+
+async def judged(**changes):
+    """The result of four steps that all lose."""
+    result = await optimize(spec(providers={"forward": losing()}, steps=4, minibatch=2, **changes))
+    assert [step.verdict.decision for step in result.steps] == [Decision.REJECT] * 4
+    return result.result_document()
+
+
+async def test_a_gate_split_that_is_used_again_is_told():
+    document = await judged()
+    assert document["gate"] == {"name": "strict", "items": 8, "pool": 8, "uses": 4, "leaked": 0}
+    (note,) = document["notes"]
+    assert note.startswith("gate pool used 4 times: ")
+
+
+async def test_steps_with_fresh_gate_items_use_the_pool_once():
+    document = await judged(gate_items=2)
+    assert document["gate"] == {"name": "strict", "items": 2, "pool": 8, "uses": 1, "leaked": 0}
+    assert document["notes"] == []
+    (note,) = (await judged(gate_items=4))["notes"]
+    assert note.startswith("gate pool used 2 times: ")
+
+
+async def test_a_step_is_judged_on_its_own_items_and_all_that_a_verdict_used_is_no_waste():
+    provider = losing()
+    given_spec = spec(providers={"forward": provider}, steps=4, minibatch=2, gate_items=2, lookahead=0)
+    result = await optimize(given_spec)
+    asked = [request.messages[-1].text for request in provider.requests if worlds.is_forward(request)]
+    for step in range(4):
+        for item in gate_items(given_spec, step):
+            assert any(item.inputs["question"] in text for text in asked)
+    assert result.telemetry["speculative"] == 0
+
+
+async def test_a_verdict_tells_level_and_evidence():
+    gate = SequentialGate(alpha=0.08, delta=0.5)
+    result = await optimize(spec(splits=worlds.splits(8, 60, 8), steps=4, method=semantic(gate=gate)))
+    told = result.result_document()["steps"][0]["gate"]
+    assert (told["alpha"], told["p"], told["figures"]) == (0.02, None, "search")
+    assert told["wealth"] >= 1 / 0.02
+    assert told["n"] < 60
+    exact = await optimize(spec(splits=worlds.splits(8, 60, 8), steps=4, method=semantic(gate=ExactGate())))
+    told = exact.result_document()["steps"][0]["gate"]
+    assert told["p"] <= told["alpha"] == 0.0125
 
 
 async def test_an_accepted_edit_is_not_remembered_as_rejected():
