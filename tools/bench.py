@@ -33,6 +33,7 @@ from semprop.bench.speed.report import (
 from semprop.bench.speed.rows import Measure, Settings
 from semprop.bench.speed.running import run
 from semprop.engine.errors import StorageError, UsageError
+from semprop.tools import comparing
 from semprop.tools.bench_providers import providers
 from semprop.tools.collecting import collecting_less
 from semprop.tools.descriptors import raise_file_limit
@@ -52,6 +53,7 @@ FORMS = (".json", ".md")
 
 app = typer.Typer(no_args_is_help=True, help="Measure claims: each figure beside its reference, in one run.")
 app.command()(providers)
+app.command()(comparing.methods)
 
 
 @app.callback()

@@ -1,0 +1,67 @@
+"""What another package ends with is taken with care; a row without a measurement holds no number."""
+
+import pytest
+
+from semprop.bench.data import data_source
+from semprop.bench.methods.comparison import Run, taken
+from semprop.bench.methods.ledger import NOMINAL, upstreams
+from semprop.bench.methods.programs import PROGRAMS, Ended, missing
+from semprop.bench.methods.report import COLUMNS, cells
+from semprop.bench.tasks import resolve
+from semprop.engine import Specification, semantic
+from semprop.providers import Scripted
+
+
+def spec():
+    task = resolve("lookup")
+    splits = task.load(data_source(None, {}, print), 0, task.defaults.sizes)
+    provider = Scripted(lambda request: "x")
+    return Specification(
+        graph=task.graph, loss=task.loss, splits=splits, method=semantic(), providers={"forward": provider}
+    )
+
+
+def test_texts_of_trained_parameters_are_taken_and_others_are_named():
+    found, note = taken(spec(), Ended({"key-instruction": "Do.", "other": "x", "place-instruction": "y" * 9000}))
+    assert found["key-instruction"] == "Do."
+    assert found["place-instruction"] == spec().initial["place-instruction"]
+    assert "'other', which is no parameter" in note and "too long" in note
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (Ended(None, failed="it broke"), "it broke; scored: the texts it started from"),
+        (Ended({"key-instruction": "Do."}, failed="stopped"), "stopped; scored: the best texts that it told"),
+        (Ended({"key-instruction": "Do."}), ""),
+    ],
+)
+def test_what_failed_is_said_beside_what_is_scored(said, words):
+    assert taken(spec(), said)[1] == words
+
+
+def test_a_package_that_is_not_installed_has_a_row_without_numbers():
+    run = Run("gepa", 3, "not installed", "gepa is not installed")
+    assert len(cells(run)) == len(COLUMNS)
+    assert not any(character.isdigit() for cell in cells(run)[2:] for character in cell)
+    document = run.document()
+    assert {document[name] for name in ("score", "n", "calls", "usd", "seconds", "lenient")} == {None}
+
+
+async def test_what_an_interpreter_lacks_is_said():
+    assert "cannot be run" in await missing(PROGRAMS["gepa"], "/nowhere/python")
+
+
+def test_one_upstream_stands_for_each_different_provider():
+    named = {"big": {"spec": "openai:gpt-4.1", "sampling": {"temperature": 1.0}}}
+    found = upstreams({"forward": "simulated:", "backward": "big", "update": "big"}, named)
+    assert found.models == {"forward": "forward", "backward": "backward", "update": "backward"}
+    assert found.tables["forward"] == {
+        "spec": "simulated:",
+        "prices": dict(NOMINAL),
+        "sampling": {"max_tokens": 4096},
+    }
+    assert found.tables["backward"] == {
+        "spec": "openai:gpt-4.1",
+        "sampling": {"max_tokens": 4096, "temperature": 1.0},
+    }
