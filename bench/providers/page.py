@@ -38,6 +38,7 @@ p, li { color: var(--dim); } .told { color: var(--ink); }
 th, td { text-align: right; padding: .3rem .7rem; border-bottom: 1px solid var(--line); }
 th:nth-child(-n+2), td:nth-child(-n+2) { text-align: left; } th { font-weight: 600; }
 svg { width: 100%; max-width: 720px; height: auto; display: block; } svg text { fill: var(--dim); font-size: 12px; }
+@media (max-width: 560px) { svg text { font-size: 19px; } }
 .axis { stroke: var(--line); stroke-width: 1; } .key { display: inline-block; margin-right: 1rem; color: var(--ink); }
 .key i { display: inline-block; width: .8rem; height: .8rem; border-radius: 2px; margin-right: .35rem; }
 """
