@@ -41,7 +41,7 @@ from semprop.providers.simulated_pages import CLEAR, Sight
 from semprop.providers.simulated_program import suggested
 from semprop.providers.simulated_update import update
 
-RULES = "rules-2"
+RULES = "rules-3"
 """Raised whenever a reply could differ, since it is part of every content key."""
 
 TIES = ("seeded", "lexicographic")

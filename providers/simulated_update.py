@@ -7,7 +7,6 @@ field is considered if at least half of the cases have that field: an instructio
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -55,56 +54,64 @@ Clauses = tuple[Clause, ...]
 
 @dataclass(slots=True)
 class _Judge:
-    """How many cases a list of clauses satisfies; remembers what it computed, for one call."""
+    """How many cases a list of clauses satisfies; remembers what it computed, for one call.
+
+    What a list comes to on all cases is a state, a number; most lists come to few states, and each state is judged
+    once. State 0 is before any clause.
+    """
 
     present: Clauses
     cases: tuple[Shown, ...]
-    known: dict[Clauses, int] = field(default_factory=dict)
-    met: dict[tuple[int, str], bool] = field(default_factory=dict)
-    selected: dict[tuple[int, Clauses], Items | None] = field(default_factory=dict)
+    states: list[tuple[Items | None, ...]] = field(default_factory=list)
+    numbers: dict[tuple[Items | None, ...], int] = field(default_factory=dict)
+    steps: dict[tuple[int, Clause], int] = field(default_factory=dict)
+    met: dict[int, int] = field(default_factory=dict)
 
     def satisfied(self, clauses: Clauses) -> int:
-        if clauses not in self.known:
-            self.known[clauses] = sum(self._satisfies(clauses, index) for index in range(len(self.cases)))
-        return self.known[clauses]
+        """How many cases would have met their demands: on the output, or, where a case shows no facts, on the
+        instruction itself ("it should state: …"). A case without demands came right: it must come out the same."""
+        state = self._numbered((None,) * len(self.cases))
+        for clause in clauses:
+            if (state, clause) not in self.steps:
+                self.steps[state, clause] = self._numbered(self._after(state, clause))
+            state = self.steps[state, clause]
+        if state not in self.met:
+            self.met[state] = sum(map(_is_met, self.cases, self.states[state]))
+        bare = (case for case in self.cases if not case.page)
+        return self.met[state] + sum(
+            all(_says(clauses, wanted, self.present) for wanted in case.wanted) for case in bare
+        )
 
-    def at_least(self, clauses: Clauses, bar: float) -> int | None:
-        """The same, or None as soon as it cannot reach the bar."""
-        found, count = 0, len(self.cases)
-        for index in range(count):
-            found += self._satisfies(clauses, index)
-            if found + count - index - 1 < bar:
-                return None
-        return found
+    def _numbered(self, state: tuple[Items | None, ...]) -> int:
+        if state not in self.numbers:
+            self.numbers[state] = len(self.states)
+            self.states.append(state)
+        return self.numbers[state]
 
-    def _satisfies(self, clauses: Clauses, index: int) -> bool:
-        """Whether the edited instruction would have met the demands: on the output, or, where a case shows no facts,
-        on the instruction itself ("it should state: …"). A case without demands came right: it must come out the same.
-        """
-        case = self.cases[index]
-        if not case.page:
-            return all(_says(clauses, wanted, self.present) for wanted in case.wanted)
-        result = self._gives(clauses, index)
-        if (index, result) not in self.met:
-            right = are_met(case.wanted, result, case.output) and result != UNKNOWN
-            self.met[index, result] = right if case.wanted else result == case.output
-        return self.met[index, result]
+    def _after(self, state: int, clause: Clause) -> tuple[Items | None, ...]:
+        return tuple(map(_carried, self.cases, self.states[state], (clause,) * len(self.cases)))
 
-    def _gives(self, clauses: Clauses, index: int) -> str:
-        try:
-            return said(self._items(clauses, index))
-        except MissingOperand:
-            return UNKNOWN
 
-    def _items(self, clauses: Clauses, index: int) -> Items | None:
-        """What a case's facts come to. Beginnings are remembered: most lists differ in their last clause."""
-        if not clauses:
-            return None
-        key = (index, clauses)
-        if key not in self.selected:
-            items = self._items(clauses[:-1], index)
-            self.selected[key] = one_more(clauses[-1], self.cases[index].page, items)
-        return self.selected[key]
+STUCK: Items = ("",)
+"""What is selected after a clause that found no operand; it stays so."""
+
+
+def _carried(case: Shown, items: Items | None, clause: Clause) -> Items | None:
+    if not case.page or items is STUCK:
+        return items
+    try:
+        return one_more(clause, case.page, items)
+    except MissingOperand:
+        return STUCK
+
+
+def _is_met(case: Shown, items: Items | None) -> bool:
+    if not case.page:
+        return False
+    result = UNKNOWN if items is STUCK else said(items)
+    if not case.wanted:
+        return result == case.output
+    return result != UNKNOWN and are_met(case.wanted, result, case.output)
 
 
 def update(prompt: str, count: int, sight: Sight = CLEAR) -> tuple[str, ...]:
@@ -219,15 +226,14 @@ def _ranked(clauses: Clauses, judge: _Judge, price: float, seed: str, cases: int
         return judge.satisfied(edited) - price * edits
 
     scores = {edited: score(edited, 1) for edited in single_edits(clauses, pool)}
-    # Two edits are looked for only where they could beat one, and counted only as far as they still can.
+    # Two edits are looked for only where they could beat one.
     bar = max(present, *scores.values()) if scores else present
     if bar < cases - 2 * price:
         order = sorted(scores, key=lambda edited: (-scores[edited], pages.digest(seed, repr(edited))))
         for rank, first in enumerate(order):
             for second in single_edits(first, pool if rank < BEAM else FORMATS):
                 if second != clauses and second not in scores:
-                    met = judge.at_least(second, bar + 2 * price)
-                    scores[second] = -math.inf if met is None else met - 2 * price
+                    scores[second] = score(second, 2)
     best = [edited for edited in scores if scores[edited] > present]
     return sorted(best, key=lambda edited: (-scores[edited], len(edited), pages.digest(seed, repr(edited))))
 

@@ -16,7 +16,8 @@ from semprop.providers.simulated_pages import value_lines
 
 
 class Demand(StrEnum):
-    """IS: the text is this. STATES: it is this, or one of its lines is. OMITS: none of its lines is this.
+    """IS: the text is this. STATES: it is this, or one of its lines is (but
+    what was one bare value is then to be this bare value). OMITS: none of its lines is this.
     DIFFERS: it is not what it was. RISES, FALLS: it is a number beyond what it was, in that direction."""
 
     IS = "is"
@@ -100,7 +101,10 @@ def is_met(wanted: Wanted, text: str, before: str) -> bool:
         case Demand.IS:
             return _plain(text) == _plain(wanted.text)
         case Demand.STATES:
-            return _plain(text) == _plain(wanted.text) or _plain(wanted.text) in _stated(text)
+            if _plain(text) == _plain(wanted.text):
+                return True
+            # What was one value should be another one, not hold it among others.
+            return not (_is_bare(wanted.text) and _is_bare(before)) and _plain(wanted.text) in _stated(text)
         case Demand.OMITS:
             return _plain(wanted.text) not in (*_stated(text), _plain(text))
         case Demand.DIFFERS:
@@ -134,6 +138,11 @@ def _stated(text: str) -> tuple[str, ...]:
 def _plain(text: str) -> str:
     """Spacing and the sign between field and value do not matter; letters' case does."""
     return "\n".join(re.sub(r"\s*[:=]\s+", ": ", " ".join(line.split())) for line in text.strip().split("\n"))
+
+
+def _is_bare(text: str) -> bool:
+    """Whether a text is one value, not a fact about a field and not several lines."""
+    return "\n" not in text.strip() and not any(line.sign for line in value_lines("", text))
 
 
 def should_state(text: str) -> str:

@@ -9,6 +9,7 @@ import pytest
 from semprop.providers.simulated import forward
 from semprop.providers.simulated_clauses import Clause, understood
 from semprop.providers.simulated_update import update
+from semprop.providers.simulated_wanted import Demand, Wanted, is_met
 
 RECORDS = (
     ("primary: kite\nbackup: tern\nprevious: swift", "kite"),
@@ -138,3 +139,11 @@ def test_of_instructions_with_scores_the_best_is_edited_and_none_that_was_tried_
     assert not set(found) & set(tried)
     clauses = [understood(text).clauses for text in (*tried, *found)]
     assert len(set(clauses)) == 6, "each differs in what it does, not in a remark"
+
+
+def test_a_clause_that_gives_the_wanted_value_among_others_does_not_give_it() -> None:
+    """Of four digits' lines, the last digits are four lines: the one wanted stands among them."""
+    assert is_met(Wanted(Demand.STATES, "7"), "7", "4")
+    assert not is_met(Wanted(Demand.STATES, "7"), "4\n7\n0", "4")
+    assert is_met(Wanted(Demand.STATES, "7"), "4\n7\n0", "4\n5\n0")
+    assert is_met(Wanted(Demand.STATES, "b = 7"), "a = 4\nb = 7", "a = 4")

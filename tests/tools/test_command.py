@@ -106,7 +106,7 @@ def test_a_named_provider_comes_from_the_providers_file(command: Command) -> Non
     Path("providers.toml").write_text('[provider.mine]\nspec = "simulated:ties=lexicographic"\n')
     said = command("optimize", LOOKUP, "--providers", "providers.toml", "--forward", "mine", "--json")
     assert said.code == 0, said.err
-    assert said.document["result"]["models"]["judge"] == "simulated:rules-2&ties=lexicographic"
+    assert said.document["result"]["models"]["judge"] == "simulated:rules-3&ties=lexicographic"
 
 
 def test_naming_the_forward_provider_leaves_no_role_to_the_tasks_defaults(command: Command) -> None:
@@ -118,7 +118,7 @@ def test_naming_the_forward_provider_leaves_no_role_to_the_tasks_defaults(comman
     text = Path(LOOKUP).read_text().replace('{"forward": "simulated:"}', 'dict.fromkeys(("backward",), "openai:dear")')
     Path("own.py").write_text(text)
     models = command("optimize", "own.py:task", "--forward", "simulated:", "--json").document["result"]["models"]
-    assert set(models.values()) == {"simulated:rules-2"}
+    assert set(models.values()) == {"simulated:rules-3"}
 
 
 def test_a_run_starts_from_the_parameters_in_a_file(command: Command) -> None:
