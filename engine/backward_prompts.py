@@ -88,7 +88,7 @@ ADVICE = {
 @dataclass(frozen=True, slots=True)
 class BackwardView:
     """What a backward call may see: the record, the gradient of its output, the slots asked about, what is shown of
-    the others, and how many bytes a value may take."""
+    the others, how many bytes a value may take, and how many a piece of advice."""
 
     record: Record
     gradient: Gradient
@@ -96,6 +96,7 @@ class BackwardView:
     neighbours: Neighbours = Neighbours.LABELLED
     value_bytes: int = 4_000
     question: Question = Question.TARGET
+    advice_bytes: int | None = None
 
 
 def instruction_of(record: Record) -> str:
@@ -130,6 +131,8 @@ def backward_request(view: BackwardView, style: ReplyStyle, sampling: Sampling) 
     parts.append(fence.block("output", output))
     parts.append("How the output should have been different:\n" + fence.block("feedback", feedback))
     parts.append(advice_format(view.asked, style, view.question))
+    if view.advice_bytes is not None:
+        parts.append(f"Each piece of advice has at most {view.advice_bytes} bytes.")
     system = SYSTEM[view.question, len(view.asked) > 1 or not hidden]
     schema = advice_schema(view.asked) if style is ReplyStyle.JSON else None
     return Request((Turn.of("system", system), Turn.of("user", "\n\n".join(parts))), sampling, schema)

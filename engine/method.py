@@ -95,12 +95,14 @@ class AggregateRule(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """B's product: a parameter, its value, and its gradients over examples; `left_out` were too many."""
+    """B's product: a parameter, its value, and its gradients over examples; `left_out` were too many. `stands_for`
+    says of each gradient for how many examples it stands, itself among them; empty: for itself."""
 
     parameter: Parameter
     value: ParameterValue
     gradients: tuple[Gradient, ...]
     left_out: int = 0
+    stands_for: tuple[int, ...] = ()
 
 
 class CollectRule(Protocol):

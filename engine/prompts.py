@@ -18,7 +18,7 @@ from semprop.engine.tape import SlotValue, shown
 from semprop.providers.base import Choices, Completion, Request, Text
 from semprop.providers.base import Message as Turn
 
-PROTOCOL = 2
+PROTOCOL = 3
 """Raised by one whenever a prompt or a decision rule changes, so that old runs can tell."""
 
 FORWARD_TAGGED = (
@@ -174,6 +174,22 @@ def gradient_words(gradient: Gradient, limit: int) -> str:
         lines.append(line if len(messages) == 1 else f"{index + 1}. {line}")
         left -= size
     return "\n".join(lines)
+
+
+def gathered_words(gradient: Gradient, limit: int) -> str:
+    """The changes a gradient asks for as different lines, without who said them, within `limit` bytes: what is passed
+    on word for word must not grow where the same words come back on two ways. What does not fit is counted."""
+    contents = (shown(message.content) for message in gradient.changes if not isinstance(message.content, Evidence))
+    lines = list(dict.fromkeys(line for content in contents for line in content.split("\n") if line.strip()))
+    if not lines:
+        return gradient_words(gradient, limit)
+    kept, left = [bounded(lines[0], limit)], limit - len(lines[0].encode())
+    for line in lines[1:]:
+        left -= len(line.encode()) + 1
+        if left < 0:
+            break
+        kept.append(line)
+    return "\n".join([*kept, f"({len(lines) - len(kept)} more left out)"] if len(kept) < len(lines) else kept)
 
 
 def _message_words(message: Message, bounded_to: int | None) -> str:

@@ -76,7 +76,7 @@ class UpdateView:
     `places` says where it is used, a line each; `gradients` hold the cases, one an example; `left_out` counts cases
     that are not shown; `solved` are cases that came right; `rejected` are earlier proposals that the gate turned
     down; `wanted` is how many proposals to ask for; `cases_bytes` bounds all the cases together; `constraints` say
-    what a new text must keep to.
+    what a new text must keep to; `stands_for` says of each gradient for how many examples it stands.
     """
 
     instruction: str
@@ -91,6 +91,7 @@ class UpdateView:
     max_bytes: int = 8_000
     cases_bytes: int = 24_000
     constraints: tuple[str, ...] = ()
+    stands_for: tuple[int, ...] = ()
 
 
 def update_request(view: UpdateView, style: ReplyStyle, sampling: Sampling) -> Request:
@@ -106,7 +107,11 @@ def update_request(view: UpdateView, style: ReplyStyle, sampling: Sampling) -> R
     parts.append("The present instruction:\n" + fence.block("instruction", view.instruction))
     for number, case in enumerate(cases, 1):
         body = "\n".join(fence.block(tag, text, **({"name": name} if name else {})) for tag, name, text in case)
-        parts.append(fence.block("case", body, number=str(number)))
+        count = view.stands_for[number - 1] if number <= len(view.stands_for) else 1
+        like = {"like_it": str(count)} if count > 1 else {}
+        parts.append(fence.block("case", body, number=str(number), **like))
+    if max(view.stands_for[: len(cases)], default=1) > 1:
+        parts.append("A case with like_it stands for so many that were told much the same.")
     left_out = view.left_out + len(view.gradients) + len(view.solved) - len(cases)
     if left_out:
         parts.append(f"({left_out} more cases are not shown.)")
@@ -172,13 +177,27 @@ def _shown_cases(view: UpdateView) -> tuple[tuple[Gradient, ...], tuple[Evidence
 
 def _worked(case: Evidence, limit: int) -> list[tuple[str, str, str]]:
     shown_inputs = case.inputs[: max(1, limit // LEAST_INPUT_BYTES)]
-    each = limit // (len(shown_inputs) + 2)
-    words = SOLVED_WORDS if case.gradient is None else gradient_words(case.gradient, each)
-    inputs = [("input", name, bounded(text, each)) for name, text in shown_inputs]
+    words = SOLVED_WORDS if case.gradient is None else gradient_words(case.gradient, limit)
+    texts = [*(text for _, text in shown_inputs), case.output, words]
+    *rooms, for_output, for_words = shares([len(text.encode()) for text in texts], limit)
+    if case.gradient is not None:
+        words = gradient_words(case.gradient, for_words)
+    inputs = [("input", name, bounded(text, room)) for (name, text), room in zip(shown_inputs, rooms, strict=True)]
     if len(case.inputs) > len(shown_inputs):
         inputs.append(("input", "others", f"({len(case.inputs) - len(shown_inputs)} more inputs are not shown.)"))
     feedback = [] if is_unexplained(case) else [("feedback", "", words)]
-    return [*inputs, ("output", "", bounded(case.output, each)), *feedback]
+    return [*inputs, ("output", "", bounded(case.output, for_output)), *feedback]
+
+
+def shares(sizes: Sequence[int], limit: int) -> list[int]:
+    """How much of `limit` each of these gets: the short ones all they need, the others even parts of what is left."""
+    given = [0] * len(sizes)
+    left = limit
+    order = sorted(range(len(sizes)), key=lambda place: (sizes[place], place))
+    for rank, place in enumerate(order):
+        given[place] = min(sizes[place], left // (len(order) - rank))
+        left -= given[place]
+    return given
 
 
 def constraints_words(constraints: Sequence[str]) -> list[str]:

@@ -7,16 +7,19 @@ measurement, so that a command that is stopped leaves what it has measured.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
+import anyio
 import orjson
 import typer
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from semprop.bench import depth as depth_rows
 from semprop.bench.speed.machine import usable_cores
 from semprop.bench.speed.measures import MEASURES, chosen
 from semprop.bench.speed.report import (
@@ -33,6 +36,8 @@ from semprop.bench.speed.report import (
 from semprop.bench.speed.rows import Measure, Settings
 from semprop.bench.speed.running import run
 from semprop.engine.errors import StorageError, UsageError
+from semprop.providers.specification import resolve
+from semprop.providers.stack import connect
 from semprop.tools import comparing
 from semprop.tools.bench_providers import providers
 from semprop.tools.collecting import collecting_less
@@ -48,6 +53,8 @@ QUICK = 0.1
 
 SOCKETS = 2_048
 """The most that a measurement opens at once, with room: 1,024 by `step`, and what else a process holds."""
+
+MOST_DEEP = 64
 
 FORMS = (".json", ".md")
 
@@ -77,6 +84,57 @@ def engine(
     settings = settings_of(repetitions, quick, usable_cores() if pin else ())
     names = [name.strip() for name in rows.split(",") if name.strip()]
     return partial(measure, chosen(names), settings, tuple(write or ()), check)
+
+
+@app.command()
+def depth(
+    depths: Annotated[str, typer.Option(help="how many steps deep, by comma", metavar="N,…")] = "2,4,8,16",
+    model: Annotated[str, typer.Option(help="the simulated provider", metavar="simulated:…")] = "simulated:",
+    json: Annotated[bool, typer.Option("--json", help="print one JSON document, on every exit code")] = False,
+) -> Work:
+    """Measure whether messages explode or vanish with depth: facts alive and bytes, level by level."""
+    return partial(measure_depth, depths_of(depths), model)
+
+
+def depths_of(text: str) -> tuple[int, ...]:
+    """The depths in a list by comma.
+
+    Raises:
+        UsageError: one is no number of 2 or more.
+    """
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not parts or not all(part.isdigit() and 2 <= int(part) <= MOST_DEEP for part in parts):
+        raise UsageError(f"--depths is {text!r}: give numbers from 2 to {MOST_DEEP}, by comma")
+    return tuple(map(int, parts))
+
+
+def measure_depth(depths: tuple[int, ...], model: str, around: Surrounding, screen: Screen) -> Ended:
+    """Measure every world at these depths under every bound, and show the table."""
+    specification = resolve(model, {})
+    if specification.kind != "simulated":
+        raise UsageError(f"{model} is no simulated provider: this measures the machinery, and pays nobody")
+
+    async def all_rows() -> list[depth_rows.Row]:
+        rows = []
+        for world in depth_rows.WORLDS:
+            screen.say(f"measuring {world} …")
+            for deep in depths:
+                for arm in depth_rows.ARMS:
+                    provider = connect(specification, surroundings=around.providers)
+                    rows.append(await depth_rows.measured(world, deep, arm, provider))
+        return rows
+
+    with collecting_less():
+        rows = anyio.run(all_rows)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for column in ("world", "depth", "bound", "alive", "bytes, answer → first step", "in the prompt", "its bytes"):
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        levels = " ".join(f"{size:.0f}" for size in row.bytes_by_level)
+        cells = (row.world, f"{row.depth}", row.arm, f"{row.alive:.2f}", levels, f"{row.shown:.2f}")
+        table.add_row(*cells, f"{row.prompt_bytes:,}")
+    screen.show(table, "", Text(depth_rows.WORDS, style="dim"))
+    return Ended({"status": "done", "error": None, "rows": [asdict(row) for row in rows]})
 
 
 def settings_of(repetitions: int, quick: bool, cores: tuple[int, ...]) -> Settings:

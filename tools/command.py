@@ -21,6 +21,7 @@ from semprop.engine.backward_prompts import Neighbours, Question
 from semprop.engine.gates import Spending
 from semprop.engine.gates.catalogue import GATES
 from semprop.engine.methods.catalogue import METHODS
+from semprop.engine.methods.clusters import Messages
 from semprop.engine.methods.descent import RuleName
 from semprop.engine.methods.semantic import Calls, InstructionMessage
 from semprop.tools import bench, diagnosing, listing, logs, optimizing, recorded, reproducing, resuming
@@ -132,6 +133,11 @@ BackwardStyle = Annotated[
     Question | None,
     typer.Option(help="how an input should change, or what its quality is", rich_help_panel=METHOD_PANEL),
 ]
+KeptMessages = Annotated[
+    Messages | None,
+    typer.Option(help="where messages are too many: the first, or typical ones", rich_help_panel=METHOD_PANEL),
+]
+Bytes = Annotated[int | None, typer.Option(min=100, metavar="BYTES", rich_help_panel=METHOD_PANEL)]
 Momentum = Annotated[
     int | None,
     typer.Option(min=1, help="earlier values, with their feedback, that an update sees", rich_help_panel=METHOD_PANEL),
@@ -190,6 +196,9 @@ def optimize(
     calls: BackwardCalls = None,
     instruction_message: Told = None,
     backward_style: BackwardStyle = None,
+    messages: KeptMessages = None,
+    message_bytes: Bytes = None,
+    cases_bytes: Bytes = None,
     momentum: Momentum = None,
     only: Only = None,
     wrong_labels: WrongLabels = None,

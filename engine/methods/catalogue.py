@@ -17,6 +17,7 @@ from semprop.engine.graph import Graph
 from semprop.engine.graph_changes import demonstrations_only, unchanged
 from semprop.engine.method import Method, Selection
 from semprop.engine.methods.clauses import ClausePool, clauses
+from semprop.engine.methods.clusters import ClusteredEvidence, ClusteredMessages, Messages
 from semprop.engine.methods.controls import (
     improve_blind,
     no_gradient,
@@ -30,7 +31,15 @@ from semprop.engine.methods.numerical import LocalSPSA, joint_spsa, numerical
 from semprop.engine.methods.opro import opro
 from semprop.engine.methods.optoprime import optoprime
 from semprop.engine.methods.reverse_mode import reverse_mode
-from semprop.engine.methods.semantic import Calls, InstructionMessage, SemanticBackward, semantic
+from semprop.engine.methods.rewrite import RewriteUpdate
+from semprop.engine.methods.semantic import (
+    Calls,
+    EvidenceList,
+    InstructionMessage,
+    SemanticBackward,
+    ordered_list,
+    semantic,
+)
 from semprop.engine.methods.shots import demonstrations
 from semprop.engine.methods.textgrad import EVERY, textgrad, textgrad_library
 
@@ -44,6 +53,9 @@ class Options:
     calls: Calls | None = None
     instruction_message: InstructionMessage | None = None
     backward_style: Question | None = None
+    messages: Messages | None = None
+    message_bytes: int | None = None
+    cases_bytes: int | None = None
     momentum: int | None = None
     rule: RuleName | None = None
     rate: float | None = None
@@ -105,12 +117,26 @@ def _semantic(choices: Choices) -> Method:
         given.instruction_message or InstructionMessage.EVIDENCE,
         given.backward_style or Question.TARGET,
     )
-    return semantic(gate=choices.gate, selection=choices.selection, backward=backward)
+    return _made_semantic(choices, backward)
+
+
+def _made_semantic(choices: Choices, backward: SemanticBackward) -> Method:
+    given, update = choices.options, RewriteUpdate()
+    if given.cases_bytes is not None:
+        update = replace(update, cases_bytes=given.cases_bytes)
+    grouped = given.messages is Messages.CLUSTERS
+    return semantic(
+        gate=choices.gate,
+        selection=choices.selection,
+        backward=replace(backward, message_bytes=given.message_bytes),
+        update=update,
+        aggregate=ClusteredMessages() if grouped else ordered_list,
+        collect=ClusteredEvidence() if grouped else EvidenceList(),
+    )
 
 
 def _advised(choices: Choices) -> Method:
-    backward = SemanticBackward(instruction=InstructionMessage.ADVISED)
-    return semantic(gate=choices.gate, selection=choices.selection, backward=backward)
+    return _made_semantic(choices, SemanticBackward(instruction=InstructionMessage.ADVISED))
 
 
 def _clauses(choices: Choices) -> Method:
@@ -155,6 +181,9 @@ def _shuffled(choices: Choices) -> Method:
     return with_shuffled_gradients(semantic(gate=choices.gate, selection=choices.selection), choices.seed)
 
 
+BOUNDS = ("messages", "message_bytes", "cases_bytes")
+"""The options of methods that pass messages in words from level to level."""
+
 NUMERIC = ("rule", "rate")
 """The options of methods that step along derivatives."""
 
@@ -170,13 +199,14 @@ METHODS: Mapping[str, Entry] = MappingProxyType(
             "a model that can give advice and rewrite prompts",
             "the default",
             _semantic,
-            options=("neighbours", "calls", "instruction_message", "backward_style"),
+            options=("neighbours", "calls", "instruction_message", "backward_style", *BOUNDS),
         ),
         "semantic-advised": Entry(
             "the same, and instructions get advice from the joint call instead of worked cases",
             "the same",
             "worked cases are too long for an update prompt, or show too much",
             _advised,
+            options=BOUNDS,
         ),
         "clauses": Entry(
             "for small models: feedback passed back without calls, instructions from clauses, demonstrations",

@@ -28,7 +28,7 @@ from semprop.engine.methods.semantic import (
 from semprop.engine.nodes import Function, Purpose
 from semprop.engine.parameters import Kind, ParameterValue
 from semprop.engine.plans import Plan, nothing
-from semprop.engine.prompts import gradient_words
+from semprop.engine.prompts import gathered_words
 from semprop.engine.tape import SlotValue
 
 ClausePool = tuple[tuple[str, ...], ...]
@@ -41,8 +41,8 @@ LABELS = "{labels}"
 class PassThrough:
     """h without a model: an input is told what the node's output was told, an instruction gets the worked case.
 
-    Blames every active input alike; `value_bytes` bounds the words. A function's own backward is used where it has
-    one.
+    Blames every active input alike; `value_bytes` bounds the words, and what comes on two ways is passed on once. A
+    function's own backward is used where it has one.
     """
 
     value_bytes: int = 4_000
@@ -63,7 +63,7 @@ class PassThrough:
             case Purpose.SAMPLING:
                 return lost(source, "a number that steers a model is probed by the update")
             case Purpose.INPUT:
-                return change(gradient_words(local.gradient, self.value_bytes), source)
+                return change(gathered_words(local.gradient, self.value_bytes), source)
             case _:
                 return change(evidence(local, self.value_bytes), source)
 

@@ -155,6 +155,7 @@ def update_view(context: UpdateContext, collected: Collected, twin: Twin | None,
         max_bytes=collected.parameter.max_bytes,
         cases_bytes=cases_bytes,
         constraints=collected.parameter.asked,
+        stands_for=collected.stands_for,
     )
 
 

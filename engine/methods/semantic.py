@@ -13,9 +13,10 @@ from typing import Any
 
 from semprop.engine.backward_prompts import BackwardView, Neighbours, Question, backward_request
 from semprop.engine.errors import NodeError
+from semprop.engine.fences import bounded
 from semprop.engine.gates import Gate, StrictGate
 from semprop.engine.gradients import Evidence, Gradient, Message, Provenance, Stance, change, keep, lost
-from semprop.engine.method import Collected, Local, Method, Scored, Seed, Selection
+from semprop.engine.method import AggregateRule, Collected, CollectRule, Local, Method, Scored, Seed, Selection
 from semprop.engine.methods.rewrite import RewriteUpdate
 from semprop.engine.nodes import Function, Purpose
 from semprop.engine.outcomes import Failure, FailureKind
@@ -88,7 +89,8 @@ class EvidenceList:
 
 @dataclass(frozen=True, slots=True)
 class SemanticBackward:
-    """h. `value_bytes` bounds what a prompt shows of each value and of the gradient."""
+    """h. `value_bytes` bounds what a prompt shows of each value and of the gradient; `message_bytes` what is passed on
+    to the next level: it is asked for, and what is longer is cut in its middle. None: as long as a reply may be."""
 
     neighbours: Neighbours = Neighbours.LABELLED
     calls: Calls = Calls.JOINT
@@ -96,6 +98,7 @@ class SemanticBackward:
     question: Question = Question.TARGET
     sampling: Sampling = Sampling(max_tokens=2048)
     value_bytes: int = 4_000
+    message_bytes: int | None = None
 
     def __call__(self, local: Local) -> Plan[Mapping[str, Message]]:
         record = local.record
@@ -118,7 +121,8 @@ class SemanticBackward:
                 messages[slot.name] = change(evidence(local, self.value_bytes), source)
         if isinstance(record.node, Function) and len(asked) == 1:
             source = Provenance(local.example, record.name, asked[0])
-            messages[asked[0]] = change(gradient_words(local.gradient, self.value_bytes), source)
+            limit = self.value_bytes if self.message_bytes is None else self.message_bytes
+            messages[asked[0]] = change(gradient_words(local.gradient, limit), source)
             asked = []
         return self._ask(local, tuple(asked), messages)
 
@@ -130,7 +134,15 @@ class SemanticBackward:
             return messages
         groups = [asked] if self.calls is Calls.JOINT else [(name,) for name in asked]
         views = [
-            BackwardView(local.record, local.gradient, group, self.neighbours, self.value_bytes, self.question)
+            BackwardView(
+                local.record,
+                local.gradient,
+                group,
+                self.neighbours,
+                self.value_bytes,
+                self.question,
+                self.message_bytes,
+            )
             for group in groups
         ]
         requests = [backward_request(view, local.style, self.sampling) for view in views]
@@ -138,7 +150,15 @@ class SemanticBackward:
             Ask("backward", request, local.record.name, "+".join(view.asked))
             for view, request in zip(views, requests, strict=True)
         ]
-        return messages | (yield from advised(asks, groups, local))
+        told = yield from advised(asks, groups, local)
+        return messages | {name: _within(message, self.message_bytes) for name, message in told.items()}
+
+
+def _within(message: Message, limit: int | None) -> Message:
+    """The message with advice of at most `limit` bytes."""
+    if limit is None or not isinstance(message.content, str) or message.stance is not Stance.CHANGE:
+        return message
+    return replace(message, content=bounded(message.content, limit))
 
 
 def advised(asks: Sequence[Ask], groups: Sequence[tuple[str, ...]], local: Local) -> Plan[dict[str, Message]]:
@@ -252,8 +272,9 @@ def semantic(
     update: RewriteUpdate = RewriteUpdate(),
     selection: Selection = Selection(),
     gate: Gate = StrictGate(),
-    most_cases: int = 16,
+    aggregate: AggregateRule = ordered_list,
+    collect: CollectRule = EvidenceList(),
 ) -> Method:
     """Semantic gradient descent with the paper's defaults: wrong examples only, joint labelled backward calls,
     worked cases as evidence, a model that rewrites instructions, the strict gate."""
-    return Method("semantic", target_seed, selection, backward, ordered_list, EvidenceList(most_cases), update, gate)
+    return Method("semantic", target_seed, selection, backward, aggregate, collect, update, gate)

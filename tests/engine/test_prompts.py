@@ -33,6 +33,7 @@ from semprop.engine.prompts import (
     failure_words,
     fence_suffix,
     forward_request,
+    gathered_words,
     gradient_words,
     inputs_block,
     number_words,
@@ -41,7 +42,7 @@ from semprop.engine.prompts import (
 )
 from semprop.engine.replies import ReplyStyle, parse_advice, parse_judgement, parse_proposals
 from semprop.engine.tape import Record, SlotValue
-from semprop.engine.update_prompts import SOLVED_WORDS, Twin, UpdateView, update_request
+from semprop.engine.update_prompts import SOLVED_WORDS, Twin, UpdateView, shares, update_request
 from semprop.providers.base import Choices, Completion, Request, Sampling
 
 JSON, TAGS = ReplyStyle.JSON, ReplyStyle.TAGS
@@ -307,6 +308,36 @@ def test_a_gradient_in_words_is_bounded_and_counts_what_is_left_out(messages: li
         shown = len(messages) - int(left_out[1])
         assert shown >= 1
         assert all(message in words for message in messages[1:shown])
+
+
+def test_what_is_passed_on_is_gathered_line_by_line_and_said_once() -> None:
+    two = Gradient(
+        "hint",
+        Kind.TEXT,
+        (
+            change("be brief\nbe exact", Provenance("e1", "a", "x")),
+            change("be exact\nbe kind", Provenance("e1", "b", "x")),
+        ),
+    )
+    assert gathered_words(two, 100) == "be brief\nbe exact\nbe kind"
+    assert gathered_words(two, 17) == "be brief\nbe exact\n(1 more left out)"
+    assert gathered_words(Gradient("hint", Kind.TEXT, (keep(SOURCE),)), 100) == "Nothing is known to be wrong with it."
+
+
+@given(st.lists(st.integers(0, 1_000), max_size=8), st.integers(0, 3_000))
+def test_short_texts_get_all_they_need_and_long_ones_even_parts_of_the_rest(sizes: list[int], limit: int) -> None:
+    given_room = shares(sizes, limit)
+    assert all(room <= size for room, size in zip(given_room, sizes, strict=True))
+    assert sum(given_room) <= limit
+    cut = [room for room, size in zip(given_room, sizes, strict=True) if room < size]
+    if cut:
+        assert max(given_room) - min(cut) <= len(sizes)
+        assert limit - sum(given_room) < len(sizes)
+
+
+def test_the_budget_of_a_piece_of_advice_is_asked_for() -> None:
+    view = BackwardView(record(THREE), gradient("wanted-it"), ("one",), advice_bytes=120)
+    assert said(backward_request(view, JSON, GREEDY)).endswith("Each piece of advice has at most 120 bytes.")
 
 
 # Backward ------------------------------------------------------------------------------------------------------------

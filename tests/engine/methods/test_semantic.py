@@ -340,6 +340,16 @@ def test_a_numeric_direction_for_something_that_is_no_number_is_an_error_that_na
         in_words(grad, worlds.record(NODE, value))
 
 
+def test_advice_beyond_its_budget_is_cut_in_its_middle_and_says_so():
+    rule = SemanticBackward(message_bytes=100)
+    long = reply(hint_1=("change", "begin " + "x" * 400 + " end"))
+    messages, asked = backward(rule, worlds.local(the_record(), active=("hint_1",)), long)
+    words = messages["hint_1"].content
+    assert len(words.encode()) <= 100
+    assert words.startswith("begin ") and words.endswith(" end") and "bytes left out" in words
+    assert asked.prompts[0].endswith("Each piece of advice has at most 100 bytes.")
+
+
 # A and B -------------------------------------------------------------------------------------------------------------
 
 
