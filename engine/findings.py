@@ -105,7 +105,7 @@ class Tokens:
 
 
 def classes(items: Sequence[Item], labels: Sequence[str], seed: int) -> Classes | None:
-    """Accuracy by class; None if the expected answers are not classes."""
+    """Accuracy by class, over classes of five items or more; None if the expected answers are not classes."""
     if not items or any(item.expected is None for item in items):
         return None
     expected = [item.expected or "" for item in items]
@@ -115,15 +115,17 @@ def classes(items: Sequence[Item], labels: Sequence[str], seed: int) -> Classes 
     of_item = [_class_of(text, named) for text in expected]
     if any(name is None for name in of_item):
         return None
-    names = [name or "" for name in of_item]
+    frequent = {name for name, count in Counter(of_item).items() if count >= ITEMS_A_CLASS}
+    kept = [place for place, name in enumerate(of_item) if name in frequent]
+    items, names = [items[place] for place in kept], [of_item[place] or "" for place in kept]
+    if len(frequent) < 2:
+        return None
     said = [
         Counter(_class_of(side.answer or "", named) for side in sides)
         for sides in ([item.before for item in items], [item.after for item in items])
     ]
     before, after = [item.before.score for item in items], [item.after.score for item in items]
     balanced = stratified(names, before, after, seed)
-    if len(balanced.strata) < 2:
-        return None
     parts = {stratum.name: stratum.comparison for stratum in balanced.strata}
     rows = [
         Class(name, parts[name].n, parts[name].before, parts[name].after, said[0][name], said[1][name])
@@ -218,7 +220,8 @@ def _format(held: Held) -> Finding | None:
 def _prior(held: Held) -> tuple[Finding, ...]:
     if held.classes is None or held.strict.n < FEWEST_ITEMS:
         return ()
-    rows, balanced, total = held.classes.classes, held.classes.balanced, held.strict.n
+    rows, balanced = held.classes.classes, held.classes.balanced
+    total = balanced.n
     found = []
     most = max(rows, key=lambda row: row.said_after)
     said, right = most.said_after / total, most.n / total

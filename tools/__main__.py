@@ -20,6 +20,10 @@ from semprop.tools.command import app
 from semprop.tools.exits import Ended, ExitCode, Terminated, document_of, problem_of
 from semprop.tools.preparing import Surrounding
 from semprop.tools.screen import Screen, screen
+from semprop.tools.studies import diagnose, reproduce
+
+for command in (diagnose, reproduce):
+    app.command()(command)
 
 
 def main(arguments: Sequence[str] | None = None, around: Surrounding = Surrounding()) -> int:

@@ -12,10 +12,6 @@ from typing import Annotated
 
 import typer
 
-from semprop.bench.diagnosis.order import DELTA, ITEMS
-from semprop.bench.diagnosis.results import CHEAP, PARTS
-from semprop.bench.reproduction.experiment import EXPERIMENTS
-from semprop.bench.reproduction.protocol import ARMS, Protocol
 from semprop.engine import __version__
 from semprop.engine.backward_prompts import Neighbours, Question
 from semprop.engine.gates import Spending
@@ -24,7 +20,7 @@ from semprop.engine.methods.catalogue import METHODS
 from semprop.engine.methods.clusters import Messages
 from semprop.engine.methods.descent import RuleName
 from semprop.engine.methods.semantic import Calls, InstructionMessage
-from semprop.tools import bench, diagnosing, listing, logs, optimizing, recorded, reproducing, resuming
+from semprop.tools import bench, listing, logs, optimizing, recorded, resuming
 from semprop.tools.endpoint.command import endpoint
 from semprop.tools.exits import Ended
 from semprop.tools.preparing import RUNS, Order, Surrounding, order_of
@@ -78,6 +74,13 @@ Data = Annotated[
 Size = Annotated[int | None, typer.Option(min=0, help="examples in this split", rich_help_panel=DATA_PANEL)]
 Seed = Annotated[int, typer.Option(help="draws splits and minibatches", rich_help_panel=METHOD_PANEL)]
 Count = Annotated[int | None, typer.Option(min=1, rich_help_panel=METHOD_PANEL)]
+JudgeLabels = Annotated[
+    Path | None,
+    typer.Option(
+        help="JSON lines with the inputs, answer and label (0 to 1): your grades, to check a judge by",
+        rich_help_panel=DATA_PANEL,
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON document, on every exit code")]
 MethodName = Annotated[str | None, typer.Option(help=", ".join(METHODS), rich_help_panel=METHOD_PANEL)]
 WrongExamples = Annotated[
@@ -210,6 +213,7 @@ def optimize(
     gate_size: Size = None,
     gate_pool: GatePool = None,
     test: Size = None,
+    judge_labels: JudgeLabels = None,
     start: Start = None,
     run: RunTo = None,
     in_flight: InFlight = None,
@@ -264,72 +268,6 @@ def evaluate(
         in_flight=in_flight,
     )
     return partial(optimizing.evaluate_task, order)
-
-
-@app.command()
-def diagnose(
-    task: Task,
-    forward: Forward = None,
-    backward: Role = None,
-    update: Role = None,
-    judge: Role = None,
-    providers: Providers = None,
-    parts: Annotated[
-        str | None,
-        typer.Option(help=f"of {', '.join(PARTS)}, or all; the first {len(CHEAP)} if not given", metavar="PART,…"),
-    ] = None,
-    items: Annotated[int, typer.Option(min=2, help="examples to score, out of train and gate")] = ITEMS,
-    delta: Annotated[float, typer.Option(help="the smallest gain worth having")] = DELTA,
-    max_calls: Annotated[int | None, typer.Option(min=1, help="leave out parts that may take more")] = None,
-    max_usd: Annotated[float | None, typer.Option(min=0.0, help="leave out parts that may cost more")] = None,
-    method: MethodName = None,
-    steps: Count = None,
-    gate: GateName = None,
-    seed: Seed = 0,
-    data: Data = None,
-    train: Size = None,
-    gate_size: Size = None,
-    test: Size = None,
-    start: Start = None,
-    in_flight: InFlight = None,
-    json: Json = False,
-) -> Work:
-    """Before money is spent: what is there to gain, what can the data show, what to fix first? No test is opened."""
-    own = ("parts", "items", "delta", "max_calls", "max_usd")
-    flags = locals()
-    order = order_of({name: value for name, value in flags.items() if name not in own})
-    asked = diagnosing.DiagnoseOrder(order, **{name: flags[name] for name in own})
-    return partial(diagnosing.diagnose_task, asked)
-
-
-@app.command()
-def reproduce(
-    experiment: Annotated[str, typer.Argument(help=f"one of {', '.join(EXPERIMENTS)}", metavar="EXPERIMENT")],
-    arm: Annotated[
-        str,
-        typer.Option(help=f"of {', '.join(ARMS)}, or the name of a method; several with commas", metavar="ARM,…"),
-    ] = "full",
-    protocol: Annotated[
-        Protocol, typer.Option(help="judge on examples of their own, or on the training examples, as published")
-    ] = Protocol.SEMPROP,
-    seeds: Annotated[str, typer.Option(help="a run for each", metavar="N,…")] = "0",
-    task: Annotated[str | None, typer.Option(help="of bbh: only these, without bbh: before", metavar="NAME,…")] = None,
-    forward: Forward = None,
-    backward: Role = None,
-    update: Role = None,
-    providers: Providers = None,
-    yes: Annotated[bool, typer.Option("--yes", help="spend what the plan says")] = False,
-    steps: Count = None,
-    gate: GateName = None,
-    data: Data = None,
-    train: Size = None,
-    gate_size: Size = None,
-    test: Size = None,
-    in_flight: Annotated[int, typer.Option(min=1, help="requests at once", rich_help_panel=PROVIDER_PANEL)] = 128,
-    json: Json = False,
-) -> Work:
-    """Run the paper's experiment, or an arm of its ablation, and set the table beside the published figures."""
-    return partial(reproducing.reproduce_flags, locals())
 
 
 def _named(**roles: str | None) -> dict[str, str]:

@@ -22,6 +22,7 @@ import anyio
 from semprop.bench.evaluate import Evaluation, evaluate
 from semprop.engine.errors import StorageError
 from semprop.engine.training.ledger import is_usable
+from semprop.engine.training.openings import opened
 from semprop.engine.training.report import Result, Status
 from semprop.engine.training.runs import Run
 from semprop.engine.training.sittings import check
@@ -31,7 +32,7 @@ from semprop.tools import render
 from semprop.tools.collecting import collecting_less
 from semprop.tools.exits import Ended, ExitCode, Problem, document_of, interrupted, problem_of
 from semprop.tools.interruption import listening
-from semprop.tools.preparing import Order, Prepared, Surrounding, holds_run, prepare, run_directory, run_in
+from semprop.tools.preparing import RUNS, Order, Prepared, Surrounding, holds_run, prepare, run_directory, run_in
 from semprop.tools.progress import Bar, Lines, Progress, Silent, tally_of, why_of
 from semprop.tools.screen import Screen
 
@@ -171,9 +172,18 @@ def evaluate_task(order: Order, around: Surrounding, screen: Screen) -> Ended:
     if evaluation is None:
         assert problem is not None, "without an evaluation there is a reason"
         return Ended(document_of(problem), problem)
+    opening = opened(_runs_of(order), f"evaluate {prepared.specification.task}", prepared.specification.splits.test)
     document = evaluation.document()
-    screen.show(*render.evaluation(document))
+    document["telemetry"]["test"] = opening.document()
+    screen.show(*render.evaluation(document), *render.openings(document["telemetry"]))
     return Ended(document)
+
+
+def _runs_of(order: Order) -> Path:
+    """The directory of runs that an evaluation's opening of the test belongs to: that of the run it takes its
+    parameters from, else the usual one."""
+    is_run = order.start is not None and holds_run(order.start)
+    return order.start.parent if is_run and order.start is not None else RUNS
 
 
 async def _evaluate(prepared: Prepared, screen: Screen) -> tuple[Evaluation | None, Problem | None]:

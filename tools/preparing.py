@@ -16,6 +16,7 @@ from typing import Any, get_args, get_type_hints
 import orjson
 
 from semprop.bench.data import data_source
+from semprop.bench.judge_labels import judge_labels
 from semprop.bench.task import Sizes, Task
 from semprop.bench.tasks import PYTHON
 from semprop.bench.tasks import resolve as resolve_task
@@ -60,6 +61,7 @@ class Order:
         wrong_labels: the share of training labels that are wrong for all that learns.
         providers: the TOML file that names providers.
         examples_per_gradient: 0 is the whole minibatch.
+        judge_labels: a file of the user's own grades, to check a judge by.
         start: a JSON file of parameter values, or a run's directory.
         run: the directory of the run; None gives it a name below `RUNS`.
     """
@@ -83,6 +85,7 @@ class Order:
     wrong_labels: float | None = None
     seed: int = 0
     data: Path | None = None
+    judge_labels: Path | None = None
     start: Path | None = None
     run: Path | None = None
     in_flight: int | None = None
@@ -206,6 +209,7 @@ def prepare(
         seed=order.seed,
         start=start,
         labels=task.labels,
+        judge_labels=() if order.judge_labels is None else judge_labels(order.judge_labels, graph.inputs),
         task=task.name,
         in_flight=_given(order.in_flight, defaults.in_flight),
         run=order.run,

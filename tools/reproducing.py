@@ -27,9 +27,12 @@ from semprop.bench.reproduction.protocol import (
 )
 from semprop.bench.reproduction.reproduce import run_unit
 from semprop.bench.reproduction.tally import (
+    FULL,
     SEEDS_NEEDED,
     Ran,
     Row,
+    against_document,
+    against_full,
     beside,
     published_document,
     table,
@@ -37,7 +40,8 @@ from semprop.bench.reproduction.tally import (
     total,
 )
 from semprop.engine.errors import SempropError, UsageError
-from semprop.engine.training.claim import finding_document
+from semprop.engine.findings import Trap
+from semprop.engine.training.claim import finding_document, strata_document
 from semprop.engine.training.report import RESULT_SCHEMA
 from semprop.engine.training.specification import DEFAULT_ROLES, Specification
 from semprop.engine.training.telemetry import Price
@@ -178,6 +182,7 @@ def _document(plan: Plan, spec: Specification, planned: Projection) -> dict[str,
             "published": published_document(plan),
             "runs": [],
             "table": [],
+            "against_full": [],
         },
         "telemetry": None,
     }
@@ -196,7 +201,12 @@ def _finished(document: Mapping[str, Any], plan: Plan, ran: Sequence[Ran]) -> di
         }
         for entry in ran
     ]
-    result = {**document["result"], "runs": runs, "table": table_document(table(ran))}
+    result = {
+        **document["result"],
+        "runs": runs,
+        "table": table_document(table(ran)),
+        "against_full": against_document(table(ran)),
+    }
     return {**document, "status": "done", "result": result, "telemetry": {"spent": total(ran).document()}}
 
 
@@ -244,7 +254,9 @@ def table_words(plan: Plan, ran: Sequence[Ran], document: Mapping[str, Any]) -> 
             if cell.strata is not None:
                 shown.add_row(*_line(plan, row, number, stratified=True))
     yield shown
+    yield from tasks_words(rows)
     yield from (line for row in rows if (line := seeds_words(row)))
+    yield from map(plain, arms_words(rows))
     if document["substitutions"]:
         yield Text(plain(f"other models than published: {'; '.join(document['substitutions'])}"), style="yellow")
     reused = [entry for entry in ran if entry.reused]
@@ -252,10 +264,7 @@ def table_words(plan: Plan, ran: Sequence[Ran], document: Mapping[str, Any]) -> 
         yield Text(
             f"test reused: {len(reused)} of {len(ran)} runs opened examples that earlier runs opened", style="yellow"
         )
-    findings = dict.fromkeys(found.words for entry in ran if entry.report for found in entry.report.findings)
-    yield from (plain(f"finding: {words}") for words in [*findings][:MOST_FINDINGS])
-    if len(findings) > MOST_FINDINGS:
-        yield f"and {len(findings) - MOST_FINDINGS} findings more, in the runs' own reports"
+    yield from map(plain, findings_words(ran))
     yield "faults of the published code, and what is done here:"
     for fault in document["faults"]:
         yield plain(f"  {fault['published']}")
@@ -265,7 +274,15 @@ def table_words(plan: Plan, ran: Sequence[Ran], document: Mapping[str, Any]) -> 
     yield f"cost: {spent.calls:,} calls · tokens {spent.tokens_in:,} in, {spent.tokens_out:,} out · {usd}"
 
 
-MOST_FINDINGS = 8
+def findings_words(ran: Sequence[Ran]) -> Iterator[str]:
+    """The traps that runs fell into, by run; those where nothing helped are counted."""
+    found = [(entry, finding) for entry in ran if entry.report is not None for finding in entry.report.findings]
+    for entry, finding in found:
+        if finding.trap is not Trap.NOTHING:
+            yield f"finding ({entry.label}, {entry.task}, seed {entry.seed}): {finding.words}"
+    nothing = sum(finding.trap is Trap.NOTHING for _, finding in found)
+    if nothing:
+        yield f"finding: nothing helped in {nothing} of {len(ran)} runs"
 
 
 def _line(plan: Plan, row: Row, number: int, *, stratified: bool) -> tuple[str, ...]:
@@ -288,6 +305,24 @@ def _line(plan: Plan, row: Row, number: int, *, stratified: bool) -> tuple[str, 
         str(found.word).replace("δ", "5 points"),
         published or "none",
     )
+
+
+def tasks_words(rows: Sequence[Row]) -> Iterator[RenderableType]:
+    """Every task of an arm, with its claim after Holm's correction."""
+    for row in rows:
+        for cell in row.cells:
+            if row.part == "" and cell.strata is not None:
+                yield Text(plain(f"{row.label}, seed {cell.seed}, task by task"), style="bold")
+                yield from render.strata(strata_document(cell.strata))
+
+
+def arms_words(rows: Sequence[Row]) -> Iterator[str]:
+    """Every arm against the full method, paired over seeds."""
+    for found in against_full(rows):
+        yield (
+            f"{found.label} against {FULL}, paired over {found.seeds} seeds: {render.points(found.difference)} after; "
+            f"{found.words}"
+        )
 
 
 def seeds_words(row: Row) -> str:

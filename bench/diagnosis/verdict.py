@@ -179,7 +179,9 @@ def headroom_words(found: Headroom) -> Iterator[str]:
     """The headroom, and what it is not."""
     for name, score in zip(found.names, found.scores, strict=True):
         yield f"{name}: {percent(score)} ({points(score - found.start)})"
-    if found.best is not None:
+    if found.best is not None and found.best.interval.low == found.best.interval.high == 0:
+        yield f"none of {len(found.names)} gains anything that picking it by half of the examples would find"
+    elif found.best is not None:
         low, high = found.best.interval
         yield (
             f"the best of {len(found.names)} gains {points(found.best.difference)} once picking it is corrected for "

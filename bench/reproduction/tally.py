@@ -10,9 +10,14 @@ from typing import Any
 from semprop.bench.diagnosis.laboratory import Spent
 from semprop.bench.reproduction.experiment import ALGORITHMIC, Figure
 from semprop.bench.reproduction.protocol import Plan
-from semprop.engine.statistics import Comparison, compare, sign_flip
+from semprop.engine.statistics import SIGNIFICANCE, Comparison, compare, sign_flip
 from semprop.engine.strata import Stratified, stratified
 from semprop.engine.training.claim import HeldOutReport, strata_document
+
+FULL = "full"
+
+TIE = 0.05
+"""Arms that are surely less than this apart tie."""
 
 SEEDS_NEEDED = 6
 """Fewer seeds cannot reach p ≤ .05 by sign flips: the least two-sided p is 2^(1−S)."""
@@ -95,6 +100,60 @@ def _cell(ran: Sequence[Ran], seed: int) -> Cell | None:
     tasks, before, after = ([row[0] for row in pairs], [row[1] for row in pairs], [row[2] for row in pairs])
     strata = stratified(tasks, before, after, seed) if len(dict.fromkeys(tasks)) > 1 else None
     return Cell(seed, compare(before, after, seed), strata)
+
+
+@dataclass(frozen=True, slots=True)
+class Against:
+    """An arm against the full method on the same seeds: the mean difference of the scores after, the two-sided p of
+    "no difference", and of "five points or more apart"; None below six seeds."""
+
+    label: str
+    seeds: int
+    difference: float
+    p: float | None
+    apart: float | None
+
+    @property
+    def words(self) -> str:
+        """What may be said: the unit is the seed."""
+        if self.p is None or self.apart is None:
+            return f"no claim below {SEEDS_NEEDED} seeds"
+        if self.p <= SIGNIFICANCE:
+            return f"they differ (p = {self.p:.3f} by sign flips over seeds)"
+        if self.apart <= SIGNIFICANCE:
+            return f"a tie within {100 * TIE:g} points (two one-sided tests, p = {self.apart:.3f})"
+        return f"neither a difference nor a tie within {100 * TIE:g} points can be claimed (p = {self.p:.3f})"
+
+
+def against_full(rows: Sequence[Row]) -> tuple[Against, ...]:
+    """Every other arm against the full method, on all of the data and the seeds that both have."""
+    whole = {row.label: {cell.seed: cell.pooled.after for cell in row.cells} for row in rows if not row.part}
+    found = []
+    for label, scores in whole.items():
+        seeds = [seed for seed in whole.get(FULL, {}) if seed in scores]
+        if label == FULL or not seeds:
+            continue
+        differences = [scores[seed] - whole[FULL][seed] for seed in seeds]
+        p = apart = None
+        if len(seeds) >= SEEDS_NEEDED:
+            p, apart = sign_flip(differences, 0), equivalence(differences)
+        found.append(Against(label, len(seeds), _mean(differences), p, apart))
+    return tuple(found)
+
+
+def equivalence(differences: Sequence[float], bound: float = TIE) -> float:
+    """The p of two one-sided sign-flip tests: how likely such differences are if the true one is `bound` or more, on
+    either side. Half of a two-sided p where the mean lies inside, else 1."""
+    sides = ([bound - difference for difference in differences], [bound + difference for difference in differences])
+    return max(sign_flip(side, 0) / 2 if _mean(side) > 0 else 1.0 for side in sides)
+
+
+def against_document(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """The arms against the full method as JSON data."""
+    return [
+        {"arm": each.label, "seeds": each.seeds, "difference": each.difference, "p": each.p, "words": each.words}
+        for each in against_full(rows)
+    ]
 
 
 def beside(figures: Sequence[Figure], part: str) -> tuple[Figure, ...]:

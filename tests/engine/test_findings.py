@@ -135,3 +135,11 @@ def test_a_gain_at_four_times_the_tokens_is_said_so():
 
 def test_tokens_that_no_endpoint_counted_are_unknown():
     assert tokens([item(0, 1)] * 3) is None
+
+
+def test_expected_answers_that_stand_for_few_items_are_no_classes():
+    rare = [said("Maybe", "No", "No")]
+    found = classes(PRIOR + rare, (), 0)
+    assert [row.name for row in found.classes] == ["Yes", "No"]
+    assert sum(row.n for row in found.classes) == len(PRIOR)
+    assert classes([said("Yes", "Yes", "Yes")] * 40 + rare, ("Yes", "No", "Maybe"), 0) is None

@@ -101,3 +101,61 @@ def test_steps_are_one_line_each_with_verdict_and_gate() -> None:
     told = render.step({**row, "gate": gate}).plain
     assert told == "step 1: 2 of 4 wrong, 3 candidates (1 dropped); gate n = 8; accept: better"
     assert render.step({**row, "gate": None}).plain.endswith("(1 dropped); better")
+
+
+HELD = {
+    "before": 0.5,
+    "after": 0.6,
+    "n": 60,
+    "difference": 0.1,
+    "interval": [0.02, 0.18],
+    "p": 0.02,
+    "test": "exact McNemar",
+    "word": "reliable gain",
+    "missing": 0,
+    "lenient": None,
+    "constrained": None,
+}
+
+
+def test_the_claim_shows_strata_classes_tokens_and_findings_beside_it() -> None:
+    part = {"before": 0.5, "after": 0.6, "difference": 0.1, "interval": [0.0, 0.2], "word": "no reliable gain"}
+    strata = {**part, "p": 0.04, "n": 60, "strata": [{**part, "name": "snarks", "n": 60, "holm": 0.08}]}
+    row = {"name": "Yes", "n": 30, "before": 0.5, "after": 1.0, "said": {"before": 30, "after": 60}}
+    held = {
+        **HELD,
+        "strata": strata,
+        "classes": {"balanced": part, "classes": [row]},
+        "tokens": {"before": 100.0, "after": 400.0},
+        "findings": [{"trap": "tokens", "words": "dear \x1b[2J", "figures": {}}],
+    }
+    told = shown(*render.held_out(held))
+    for words in (
+        "snarks",
+        "0.0800",
+        "stratified over 1",
+        "balanced accuracy: 50.0 %",
+        "100 before, 400 after (4.0 times)",
+    ):
+        assert words in told
+    assert "finding: dear \\x1b[2J" in told
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [(0, "no labels of yours to check it by"), (20, "; 30 or more are needed"), (40, "agrees with 15 of 40")],
+)
+def test_a_judge_is_named_with_its_digest_and_what_the_user_thinks_of_it(labels: int, words: str) -> None:
+    told = render.judge({"digest": "abc", "model": "m", "labels": labels, "agreed": 15})
+    assert "frozen as abc" in told
+    assert words in told
+
+
+def test_an_approximate_gain_is_called_so() -> None:
+    told = render.approximate({"difference": 0.1, "interval": [0.0, 0.2], "n": 30, "contenders": 4, "method": "m"})
+    assert told.startswith("approximate: +10.0 points")
+
+
+def test_what_is_not_known_of_earlier_openings_is_not_said() -> None:
+    assert list(render.openings(None)) == []
+    assert list(render.openings({"test": None})) == []

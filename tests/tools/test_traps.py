@@ -89,3 +89,11 @@ def test_no_report_gives_the_mean_at_the_stop(command: Command, model: str) -> N
     lines = [line for line in (said.out + said.err).splitlines() if line.startswith("step ")]
     assert any("gate n = " in line for line in lines)
     assert not any("%" in line for line in lines)
+
+
+def test_an_evaluation_opens_the_test_too(command: Command, model: str) -> None:
+    command("optimize", f"{TRAPS}:prior", "--forward", model, "--run", "runs/one")
+    first = command("evaluate", f"{TRAPS}:prior", "--forward", model, "--parameters", "runs/one")
+    assert "test reused 1 times" in first.out
+    again = command("evaluate", f"{TRAPS}:prior", "--forward", model, "--parameters", "runs/one", "--json")
+    assert again.document["telemetry"]["test"] == {"reused": 2, "items": 60, "n": 60}

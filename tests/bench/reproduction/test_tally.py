@@ -5,7 +5,16 @@ import worlds
 
 from semprop.bench.diagnosis.laboratory import Spent
 from semprop.bench.reproduction.experiment import EXPERIMENTS
-from semprop.bench.reproduction.tally import Ran, beside, half_of, table, table_document, total
+from semprop.bench.reproduction.tally import (
+    Ran,
+    against_full,
+    beside,
+    equivalence,
+    half_of,
+    table,
+    table_document,
+    total,
+)
 from semprop.engine import Score
 from semprop.engine.method import Scored
 from semprop.engine.tape import Tape
@@ -61,3 +70,24 @@ def test_costs_add_up_and_the_table_is_data():
     document = table_document(table(both))[0]
     assert document["seeds"][0]["stratified"]["n"] == 80
     assert document["gain"] == pytest.approx(0.5)
+
+
+def arms(gap, seeds):
+    full = [ran("gsm8k", 20, 40, seed) for seed in range(seeds)]
+    other = [ran("gsm8k", 20 - gap, 40, seed, "no-gate") for seed in range(seeds)]
+    return against_full(table([*full, *other]))[0]
+
+
+def test_arms_are_compared_over_seeds_never_over_items():
+    few, many = arms(8, 5), arms(8, 6)
+    assert few.words == "no claim below 6 seeds"
+    assert many.difference == pytest.approx(-0.2)
+    assert many.words.startswith("they differ (p = 0.031")
+
+
+def test_arms_that_are_surely_close_tie_and_others_stay_open():
+    assert arms(0, 6).words.startswith("a tie within 5 points")
+    assert "neither" in arms(2, 5).words or arms(2, 5).words == "no claim below 6 seeds"
+    assert equivalence([0.2, -0.2, 0.2, -0.2, 0.2, -0.2]) > 0.05
+    assert equivalence([0.06] * 6) == 1.0
+    assert against_full(table([ran("gsm8k", 1, 40)])) == ()
