@@ -142,12 +142,13 @@ class Function:
 
     Attributes:
         call: sync or async. Its docstring is the instruction when a model must say how inputs should change.
-        kind: what it returns: text, number, or opaque (any object; needs `backward` on a trained path).
+        kind: what it returns: text, number, array, or opaque (any object; needs `backward` on a trained path).
         pure: the value depends on the arguments alone, so it is computed again rather than recorded.
         blocking: runs in a bounded worker thread, off the event loop; cancellation waits for it.
         version: change it when the behaviour changes; part of the address of recorded results.
         backward: `(inputs: Mapping[slot, value], output, gradient: Gradient) -> Mapping[slot, message]`, where a
-            message is a `semprop.engine.gradients.Message`, a text (change), a number, or None (no message).
+            message is a `semprop.engine.gradients.Message`, a text (change), a derivative (number or array; the sum of
+            those that arrived is `gradients.total(gradient)`), or None (no message).
 
     Raise `ContentError` in `call` to count the example as wrong; any other exception is a failure of the
     function, which excludes the example.

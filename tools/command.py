@@ -124,6 +124,12 @@ RuleOption = Annotated[
     RuleName | None,
     typer.Option(help="how numbers follow their derivatives [descent]", rich_help_panel=METHOD_PANEL),
 ]
+Width = Annotated[
+    float | None, typer.Option(help="how far spsa moves numbers to see what it does", rich_help_panel=METHOD_PANEL)
+]
+Samples = Annotated[
+    int | None, typer.Option(min=1, help="how often spsa does so in a step", rich_help_panel=METHOD_PANEL)
+]
 Rate = Annotated[float | None, typer.Option(help="the step along a derivative", rich_help_panel=METHOD_PANEL)]
 BackwardCalls = Annotated[
     Calls | None, typer.Option(help="a backward call a step, or one an input", rich_help_panel=METHOD_PANEL)
@@ -207,6 +213,8 @@ def optimize(
     wrong_labels: WrongLabels = None,
     rule: RuleOption = None,
     rate: Rate = None,
+    width: Width = None,
+    samples: Samples = None,
     seed: Seed = 0,
     data: Data = None,
     train: Size = None,

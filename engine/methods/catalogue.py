@@ -59,6 +59,8 @@ class Options:
     momentum: int | None = None
     rule: RuleName | None = None
     rate: float | None = None
+    width: float | None = None
+    samples: int | None = None
 
     @property
     def given(self) -> tuple[str, ...]:
@@ -192,6 +194,23 @@ def _rule(choices: Choices) -> Rule:
     return rule_named(choices.options.rule or RuleName.DESCENT, choices.options.rate)
 
 
+def _spsa(choices: Choices) -> Method:
+    width, samples = _perturbed(choices, 1e-3)
+    backward = LocalSPSA(width, samples)
+    return numerical(_rule(choices), backward=backward, selection=_every(choices), gate=choices.gate)
+
+
+def _spsa_joint(choices: Choices) -> Method:
+    width, samples = _perturbed(choices, 1e-2)
+    return joint_spsa(_rule(choices), width=width, samples=samples, selection=_every(choices), gate=choices.gate)
+
+
+def _perturbed(choices: Choices, width: float) -> tuple[float, int]:
+    """The width and the number of random perturbations, as given."""
+    given = choices.options
+    return width if given.width is None else given.width, given.samples or 1
+
+
 METHODS: Mapping[str, Entry] = MappingProxyType(
     {
         "semantic": Entry(
@@ -285,6 +304,7 @@ METHODS: Mapping[str, Entry] = MappingProxyType(
             "a graph trains prompts and numbers together",
             lambda choices: mixed(_rule(choices), selection=_every(choices), gate=choices.gate),
             options=NUMERIC,
+            task="calibration",
         ),
         "reverse-mode": Entry(
             "exact derivatives of function nodes; descent, momentum or Adam on numbers and arrays",
@@ -293,6 +313,7 @@ METHODS: Mapping[str, Entry] = MappingProxyType(
             lambda choices: reverse_mode(_rule(choices), selection=_every(choices), gate=choices.gate),
             options=NUMERIC,
             gate="none",
+            task="regression",
         ),
         "numerical": Entry(
             "the same on central differences, node by node: 2n runs of a node for n numbers",
@@ -301,24 +322,25 @@ METHODS: Mapping[str, Entry] = MappingProxyType(
             lambda choices: numerical(_rule(choices), selection=_every(choices), gate=choices.gate),
             options=NUMERIC,
             gate="none",
+            task="regression",
         ),
         "spsa": Entry(
             "the same on random perturbations: two runs of a node, however many numbers it takes",
             "the same",
             "the same, with arrays too large for differences number by number",
-            lambda choices: numerical(
-                _rule(choices), backward=LocalSPSA(), selection=_every(choices), gate=choices.gate
-            ),
-            options=NUMERIC,
+            _spsa,
+            options=(*NUMERIC, "width", "samples"),
             gate="none",
+            task="regression",
         ),
         "spsa-joint": Entry(
             "all numbers and arrays of the graph perturbed at once: two runs of the graph a step, no backward",
             "numbers to train, anywhere in any graph; any loss",
             "numbers act through models or tools, and runs of the graph are cheap",
-            lambda choices: joint_spsa(_rule(choices), selection=_every(choices), gate=choices.gate),
-            options=NUMERIC,
+            _spsa_joint,
+            options=(*NUMERIC, "width", "samples"),
             gate="none",
+            task="regression",
         ),
     }
 )

@@ -16,7 +16,7 @@ import numpy as np
 
 from semprop.engine.arrays import Array, Floats, array_words
 from semprop.engine.errors import SpecificationError
-from semprop.engine.gradients import Gradient, Message, Provenance, Stance, change, is_numeric, lost, total
+from semprop.engine.gradients import Gradient, Message, Provenance, Stance, change, is_numeric, total
 from semprop.engine.method import Collected, Dropped, Edit, Proposals, UpdateContext, candidate
 from semprop.engine.parameters import Kind, Number, Parameter, ParameterValue
 from semprop.engine.plans import Plan, nothing
@@ -29,7 +29,7 @@ def summed(variable: str, kind: Kind, messages: tuple[Message, ...]) -> Gradient
     messages in words, which cannot be added, stay a list."""
     gone = next((message for message in messages if message.stance is Stance.LOST), None)
     if gone is not None:
-        return Gradient(variable, kind, (lost(Provenance(gone.source.example), str(gone.content or "")),))
+        return Gradient(variable, kind, (gone,))
     gradient = Gradient(variable, kind, messages)
     if len(messages) == 1 or not is_numeric(gradient):
         return gradient

@@ -241,8 +241,9 @@ class MixedUpdate:
 
 
 def descends(graph: Graph, name: str) -> bool:
-    """Whether a parameter is a number that derivatives reach: it enters somewhere as an ordinary input."""
-    ordinary = any(slot.purpose is Purpose.INPUT for _, slot in graph.steers(name))
+    """Whether a parameter is a number that derivatives know all about: it enters as an ordinary input only. One that
+    steers a model is probed, which measures whatever else it does as well."""
+    ordinary = all(slot.purpose is Purpose.INPUT for _, slot in graph.steers(name))
     return ordinary and graph.parameter(name).kind.is_numeric
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from semprop.engine.bias import Corrected
 from semprop.engine.gradients import Stance
+from semprop.engine.nodes import NUMBER_FIELDS
 from semprop.engine.parameters import Kind, Parameters, document_of
 from semprop.engine.statistics import Word
 from semprop.engine.training.approximate import APPROXIMATE, NO_CLAIM, approximate_document
@@ -140,11 +141,14 @@ class Result:
 
 
 def lost_messages(step: Step) -> int:
-    """How many messages of a step's gradients were lost: replies that failed or could not be read. Numbers that steer
-    a model are probed, not told anything, and do not count."""
+    """How many messages of a step's gradients were lost: replies that failed or could not be read, derivatives that
+    are not known. Numbers that steer a model are probed, not told anything, and do not count."""
     gradients = (gradient for example in step.gradients for gradient in example.values())
-    told = (gradient for gradient in gradients if gradient.kind is not Kind.NUMBER)
-    return sum(message.stance is Stance.LOST for gradient in told for message in gradient.messages)
+    return sum(
+        message.stance is Stance.LOST and not (gradient.kind is Kind.NUMBER and message.source.slot in NUMBER_FIELDS)
+        for gradient in gradients
+        for message in gradient.messages
+    )
 
 
 def _step_document(step: Step) -> dict[str, Any]:

@@ -23,6 +23,7 @@ SMALL = ("--train", "24", "--gate-size", "8", "--test", "32")
         ("reverse-mode", ("--rule", "adam", "--rate", "0.2"), 0.1),
         ("numerical", (), 0.1),
         ("spsa", (), 0.1),
+        ("spsa", ("--width", "0.01", "--samples", "2"), 0.1),
         ("spsa-joint", ("--steps", "100"), 0.3),
     ],
 )

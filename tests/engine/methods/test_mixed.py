@@ -235,11 +235,14 @@ def test_derivatives_are_added_and_words_are_listed():
 def test_a_number_that_only_steers_a_model_is_probed_not_descended():
     built = Graph(
         inputs=("q",),
-        parameters=[Parameter("s", "Say."), Parameter("t", Number(0.5, 0, 1)), Parameter("n", Number(2))],
-        nodes=[Model("m", "s", ("q", "n"), numbers={"temperature": "t"})],
+        parameters=[
+            Parameter("s", "Say."),
+            *(Parameter(name, Number(0.5, 0, 1)) for name in ("steering", "read", "both")),
+        ],
+        nodes=[Model("m", "s", ("q", "read", "both"), numbers={"temperature": "steering", "top_p": "both"})],
         output="m",
     )
-    assert [descends(built, name) for name in ("s", "t", "n")] == [False, False, True]
+    assert [name for name in built.trainable if descends(built, name)] == ["read"]
 
 
 def update(context, *replies, raced=Raced.TOGETHER_AND_ALONE):

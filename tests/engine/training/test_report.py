@@ -1,12 +1,15 @@
 """The report: what changed, and whether it helped on data that nobody learned from."""
 
+from types import SimpleNamespace
+
 import worlds
 
-from semprop.engine import Failure, FailureKind, Score, Status
+from semprop.engine import Failure, FailureKind, Kind, Score, Status
+from semprop.engine.gradients import Gradient, Provenance, lost
 from semprop.engine.method import Scored
 from semprop.engine.tape import Tape
 from semprop.engine.training.claim import held_out, held_out_document
-from semprop.engine.training.report import Result, status_of
+from semprop.engine.training.report import Result, lost_messages, status_of
 
 MISSING = Failure(FailureKind.OVERLOADED, "busy")
 
@@ -73,3 +76,13 @@ def test_a_result_of_a_run_that_did_not_get_far_is_a_document_too():
     assert document["result"]["steps"] == []
     assert document["telemetry"] == {"calls": {}}
     assert "telemetry" not in document["result"]
+
+
+def test_lost_derivatives_are_counted_and_numbers_that_are_probed_are_not():
+    def gradient(kind, slot):
+        return Gradient("v", kind, (lost(Provenance("e", "node", slot), "gone"),))
+
+    told = {"a": gradient(Kind.NUMBER, "left"), "b": gradient(Kind.ARRAY, "left"), "c": gradient(Kind.TEXT, "question")}
+    probed = {"d": gradient(Kind.NUMBER, "temperature")}
+    step = SimpleNamespace(gradients=(told, probed))
+    assert lost_messages(step) == 3
