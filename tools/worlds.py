@@ -22,7 +22,7 @@ from rich.text import Text
 
 from semprop.bench.worlds.catalogue import WORLDS
 from semprop.bench.worlds.committed import SCALES, committed, predictions, written
-from semprop.bench.worlds.comparing import Row
+from semprop.bench.worlds.comparing import Against, Row
 from semprop.bench.worlds.methods import DEFAULT, JOINT
 from semprop.bench.worlds.running import BUDGETS, Cell, cell_of, document_of
 from semprop.bench.worlds.scatter import Point, Trend, csv_of, plot, run_scatter, trends
@@ -31,6 +31,7 @@ from semprop.engine.errors import StorageError, UsageError
 from semprop.engine.training.report import RESULT_SCHEMA
 from semprop.providers import simulated
 from semprop.providers.base import Provider
+from semprop.providers.simulated import TIES
 from semprop.providers.specification import load as load_providers
 from semprop.providers.specification import resolve as resolve_provider
 from semprop.providers.stack import connect
@@ -52,6 +53,9 @@ def worlds(
     l0: Annotated[
         str, typer.Option(help="a fact is misread with probability 1 − exp(−tokens/L0)", metavar="TOKENS,…")
     ] = ",".join(SCALES),
+    ties: Annotated[
+        str, typer.Option(help="how the simulated reader chooses among equals: seeded, lexicographic", metavar="RULE")
+    ] = TIES[0],
     random: Annotated[int, typer.Option(min=0, help="instead: so many random worlds, advantage against bits")] = 0,
     provider: Annotated[str | None, typer.Option(help="a real provider in place of the simulated one")] = None,
     providers: Annotated[Path | None, typer.Option(help="TOML file with tables [provider.NAME]")] = None,
@@ -72,7 +76,9 @@ def worlds(
         return partial(_predict, predict)
     if list_:
         return lambda _, screen: _listed(screen)
-    scales = (OWN,) if provider else _names(l0)
+    scales = (
+        (OWN,) if provider else tuple(f"{scale}{'' if ties == TIES[0] else f'&ties={ties}'}" for scale in _names(l0))
+    )
     plan = Plan(_names(world) or tuple(WORLDS), _names(methods), scales, seeds)
     order = Order(plan, provider, providers, tuple(runs or ()), tuple(write or ()))
     return partial(_scattered, random, order) if random else partial(_tabulated, order)
@@ -102,7 +108,7 @@ class Order:
 def _answering(order: Order, around: Surrounding) -> Callable[[str], Provider]:
     """L0 → provider."""
     if order.provider is None:
-        return lambda scale: simulated.connect("" if scale == "inf" else f"L0={scale}")
+        return lambda scale: simulated.connect(f"L0={scale}")
     named = {} if order.providers is None else load_providers(order.providers)
     real = connect(resolve_provider(order.provider, named), named=named, surroundings=around.providers)
     return lambda scale: real
@@ -171,6 +177,11 @@ def shown(table: Table) -> Iterator[RenderableType]:
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in table.rows:
         groups.setdefault((row.world, row.scale), []).append(row)
+    yield Text(
+        "advice: following all of it makes the step right; P/R/F1: keep or change against blame; repaired: runs within "
+        "so many calls, the others censored; joint: points over the method, seen, ✓ as predicted or ≠ the prediction",
+        style="dim",
+    )
     for (world, scale), found in groups.items():
         yield ""
         yield Text(f"{world}, L0 {scale}: {_criterion_words(table.criteria.get(world))}", style="bold")
@@ -195,22 +206,21 @@ def _criterion_words(entry: Any) -> str:
 
 def _columns(found: Sequence[Row]) -> Columns:
     table = Columns(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    heads = ("method", "loss [95 %]", "advice right", "precision", "recall", "F1")
-    costs = (f"repaired in {'/'.join(map(str, BUDGETS))}", "calls", "tokens", "score: seen (predicted)", "advice")
-    for head in (*heads, *costs):
-        table.add_column(head)
+    heads = ("method", "loss [95 %]", "advice", "P/R/F1", f"repaired {'/'.join(map(str, BUDGETS))}", "calls", "tokens")
+    for head in (*heads, "joint in score", "joint in advice"):
+        table.add_column(head, no_wrap=True)
     for row in found:
-        repaired = "/".join(str(row.repaired[budget]) for budget in BUDGETS)
-        words = {each.outcome: _word(each.difference, each.p, each.seen, each.predicted) for each in row.against}
+        words = {each.outcome: _word(each) for each in row.against}
         cells = (
             row.method,
             f"{row.loss:.2f} [{row.low:.2f}, {row.high:.2f}]",
-            *(_share(each) for each in (row.advice, row.precision, row.recall, row.f1)),
-            f"{repaired} of {row.seeds}",
+            _share(row.advice),
+            "/".join(_share(each) for each in (row.precision, row.recall, row.f1)),
+            f"{'/'.join(str(row.repaired[budget]) for budget in BUDGETS)} of {row.seeds}",
             f"{row.calls:.0f}",
             f"{row.tokens:.0f}",
             words.get("score", ""),
-            words.get("advice", "") if row.advice is not None else "",
+            words.get("advice", ""),
         )
         table.add_row(*(Text(plain(cell)) for cell in cells))
     return table
@@ -220,9 +230,12 @@ def _share(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f}"
 
 
-def _word(difference: float, p: float, seen: str, predicted: str) -> str:
-    told = f" ({predicted})" if predicted else ""
-    return f"{seen}{told} {100 * difference:+.0f}, p {p:.3f}"
+def _word(each: Against) -> str:
+    """Points, the word seen, and the predicted one: a tick if they agree."""
+    if not each.pairs:
+        return ""
+    told = "" if not each.predicted else " ✓" if each.predicted == each.seen else f" ≠ {each.predicted}"
+    return f"{100 * each.difference:+.0f} {each.seen}{told}"
 
 
 def _levels(cells: Sequence[Cell]) -> Iterator[RenderableType]:

@@ -77,7 +77,8 @@ class Validity:
 
 
 def validity(step: Step, truth: Truth, expected: Mapping[str, str]) -> Validity:
-    """Apply all advice to the meeting node's inputs at once and run it, read without error."""
+    """Apply all advice to the meeting node's inputs at once and run it, read without error. Advice that does not say
+    how cannot be followed: it is not right."""
     valid = asked = 0
     for scored, gradients in _wrong(step):
         advice = _advice(truth, gradients)
@@ -86,7 +87,8 @@ def validity(step: Step, truth: Truth, expected: Mapping[str, str]) -> Validity:
         asked += 1
         example = scored.tape.example
         now = truth.run(step.before, example)
-        valid += truth.is_right(_followed(truth, step.before, now, advice), expected[example.id])
+        output = _followed(truth, step.before, now, advice)
+        valid += output is not None and truth.is_right(output, expected[example.id])
     return Validity(valid, asked)
 
 
@@ -104,7 +106,7 @@ def _advice(truth: Truth, gradients: Mapping[str, Gradient]) -> dict[str, Messag
 
 def _followed(
     truth: Truth, parameters: Mapping[str, ParameterValue], now: Mapping[str, str], advice: Mapping[str, Message]
-) -> str:
+) -> str | None:
     first, *others = truth.world.graph.node(truth.world.meeting).slots
     inputs = [
         followed(now[slot.source], str(advice[slot.name].content))
@@ -112,7 +114,7 @@ def _followed(
         else now[slot.source]
         for slot in others
     ]
-    return truth.node(truth.world.meeting, str(parameters[first.source]), inputs)
+    return None if UNTOLD in inputs else truth.node(truth.world.meeting, str(parameters[first.source]), inputs)
 
 
 UNTOLD = "(something else)"

@@ -42,6 +42,14 @@ def test_people_read_the_claim_the_criterion_the_rows_and_the_agreement(command)
     assert "comparisons came out as predicted" in said.out
 
 
+def test_under_one_rule_for_all_ties_calls_apart_agree_as_one_joint_call_does(command):
+    which = ("worlds", "--world", "coverage", "--methods", "joint,per-edge", "--seeds", "2", "--l0", "inf", "--json")
+    seeded, ordered = (command(*which, *flags).document["rows"] for flags in ((), ("--ties", "lexicographic")))
+    assert seeded[1]["advice"] < seeded[0]["advice"] == 1.0
+    assert ordered[1]["advice"] == ordered[0]["advice"] == 1.0
+    assert ordered[1]["against"][0]["predicted"] == ""  # Predictions are of seeded draws.
+
+
 def test_deep_worlds_show_what_arrives_at_each_level(command):
     said = command("worlds", "--world", "shared-2", "--methods", "joint", "--seeds", "1", "--l0", "inf")
     assert "share of the facts still told" in said.out
@@ -67,6 +75,7 @@ def test_the_list_gives_bits_and_best_advice(command):
         (("--world", "nowhere"), "there is no world 'nowhere'"),
         (("--methods", "nothing"), "there is no method 'nothing'"),
         (("--l0", "some"), "L0=some"),
+        (("--ties", "none"), "ties=none"),
         (("--write", "table.txt"), "ends neither in .json nor in .csv"),
         (("--runs", "missing.json"), "cannot be read"),
     ],

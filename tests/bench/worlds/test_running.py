@@ -37,6 +37,12 @@ async def test_of_a_sum_both_inputs_are_told_to_change_where_neither_sees_the_ot
     assert joint.validity.share > 0.8 and alone.validity.share == 0.0
 
 
+async def test_advice_that_does_not_say_how_is_never_right():
+    """Two values that are told to be "something else" must not come out as equal."""
+    cell = await run_cell(ground_of(WORLDS["masking"]), compared("alone"), provider(), "inf", 0)
+    assert (cell.validity.valid, cell.validity.asked > 0) == (0, True)
+
+
 async def test_facts_are_alive_at_every_level_of_a_chain_that_is_read_without_error():
     cell = await run_cell(ground_of(WORLDS["shared-4"]), compared("alone"), provider(), "inf", 0)
     assert [level.distance for level in cell.levels] == [1, 2, 3, 4]
