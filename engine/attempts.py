@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from semprop.engine.fences import Fence, bounded, fence_suffix
 from semprop.engine.replies import ReplyStyle, proposals_schema
+from semprop.engine.update_prompts import constraints_words
 from semprop.providers.base import Message, Request, Sampling
 
 BASIC_SYSTEM = (
@@ -56,7 +57,8 @@ class AttemptView:
     """What a search call sees of one instruction.
 
     `places` says where it is used; `attempts` stand in ascending order of their scores, the present text among them,
-    unless nothing was scored yet; `wanted` is how many new texts to ask for; `exemplar_bytes` bounds all exemplars.
+    unless nothing was scored yet; `wanted` is how many new texts to ask for; `constraints` say what they must keep to;
+    `exemplar_bytes` bounds all exemplars.
     """
 
     instruction: str
@@ -66,6 +68,7 @@ class AttemptView:
     exemplars: tuple[Exemplar, ...] = ()
     wanted: int = 1
     max_bytes: int = 8_000
+    constraints: tuple[str, ...] = ()
     exemplar_bytes: int = 12_000
 
 
@@ -127,7 +130,7 @@ def _problems(view: AttemptView, fence: Fence) -> list[str]:
 
 
 def _request(system: str, parts: Sequence[str], view: AttemptView, style: ReplyStyle, sampling: Sampling) -> Request:
-    body = "\n\n".join([*parts, _format(view, style)])
+    body = "\n\n".join([*parts, *constraints_words(view.constraints), _format(view, style)])
     schema = proposals_schema(view.wanted) if style is ReplyStyle.JSON else None
     return Request((Message.of("system", system), Message.of("user", body)), sampling, schema)
 

@@ -71,6 +71,7 @@ class CoordinateUpdate:
             attempts=ascending(tried, self.breadth),
             wanted=wanted,
             max_bytes=parameter.max_bytes,
+            constraints=parameter.asked,
         )
         asked_with = attempts_request if view.attempts else basic_request
         ask = Ask("update", asked_with(view, context.style, self.sampling), name, sample=round_)

@@ -80,6 +80,7 @@ class TrajectoryUpdate:
             exemplars=_exemplars(context, self.exemplars),
             wanted=self.texts,
             max_bytes=parameter.max_bytes,
+            constraints=parameter.asked,
         )
         ask = Ask("update", trajectory_request(view, context.style, self.sampling), name)
         return (yield from new_texts(context, ask, name, self.texts, [each.text for each in tried]))

@@ -176,7 +176,7 @@ def constraint(parameter: Parameter) -> str:
         )
     else:
         words = f"a text of at most {parameter.max_bytes} bytes"
-    return f"{words}; {parameter.purpose}" if parameter.purpose else words
+    return "; ".join([words, *parameter.asked, *([parameter.purpose] if parameter.purpose else [])])
 
 
 def _call(node: Node) -> Call:

@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from semprop.engine.constraints import fault_of
 from semprop.engine.graph import Graph
 from semprop.engine.losses import Score
 from semprop.engine.method import Dropped, UpdateContext
@@ -32,8 +33,8 @@ def text_parameters(graph: Graph) -> tuple[str, ...]:
 
 
 def new_texts(context: UpdateContext, ask: Ask, name: str, wanted: int, known: Sequence[str]) -> Plan[Texts]:
-    """What a call proposes for one parameter, without what is known already, too long, or copied from an example:
-    probes cost calls, and such a text could never be accepted."""
+    """What a call proposes for one parameter, without what is known already, too long, against a constraint, or
+    copied from an example: probes cost calls, and such a text could never be accepted."""
     proposed: Proposed = yield from asked(ask, name, wanted, context.style)
     kept: list[str] = []
     dropped = list(proposed.dropped)
@@ -44,6 +45,8 @@ def new_texts(context: UpdateContext, ask: Ask, name: str, wanted: int, known: S
             reason = "it was tried before"
         elif len(text.encode()) > most:
             reason = f"it has {len(text.encode())} bytes, more than the {most} allowed"
+        elif fault := fault_of(context.graph.parameter(name).constraints, text):
+            reason = fault
         elif copied := context.is_copy(text, present):
             reason = f"it copies a training example: «{copied}»"
         else:

@@ -5,6 +5,7 @@ import json
 import worlds
 
 from semprop.engine import Example, Failure, FailureKind, Function, Graph, Model, Number, Parameter, Score, optimize
+from semprop.engine.constraints import MaxWords
 from semprop.engine.method import Scored
 from semprop.engine.methods.optoprime import Memory, TraceUpdate, optoprime
 from semprop.engine.replies import ReplyStyle
@@ -21,7 +22,7 @@ def graph():
         parameters=[
             Parameter("w", "Work.", purpose="gives a hint"),
             Parameter("heat", Number(0.5, 0.0, 1.0)),
-            Parameter("s", "Solve.", max_bytes=99),
+            Parameter("s", "Solve.", max_bytes=99, constraints=(MaxWords(9),)),
             Parameter("frozen", "Be good.", trainable=False),
         ],
         nodes=[
@@ -73,7 +74,7 @@ def test_the_prompt_holds_the_program_its_values_and_the_feedback():
         '<instruction name="heat">\n0.5\n</instruction>',
         "- w: a text of at most 8000 bytes; gives a hint",
         "- heat: a number from 0 to 1",
-        "- s: a text of at most 99 bytes",
+        "- s: a text of at most 99 bytes; it has at most 9 words",
         'Values that you cannot change:\n<input name="frozen">\nBe good.\n</input>',
         '<input name="question">\nq1 < q?\n</input>\n<output name="hint">\nlong hint\n</output>',
         '<output name="answer">\n5\n</output>\n<feedback>\nThe expected output is: 7\n</feedback>',

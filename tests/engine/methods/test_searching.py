@@ -20,6 +20,7 @@ from semprop.engine import (
     optimize,
 )
 from semprop.engine.attempts import Attempt, ascending, points
+from semprop.engine.constraints import MaxWords
 from semprop.engine.method import Scored
 from semprop.engine.methods.copro import CoordinateUpdate, copro
 from semprop.engine.methods.opro import Trajectory, TrajectoryUpdate, opro
@@ -28,7 +29,10 @@ from semprop.engine.methods.opro import Trajectory, TrajectoryUpdate, opro
 def graph():
     return Graph(
         inputs=("question",),
-        parameters=[Parameter("w", "", purpose="gives a hint"), Parameter("s", "", max_bytes=20)],
+        parameters=[
+            Parameter("w", "", purpose="gives a hint"),
+            Parameter("s", "", max_bytes=20, constraints=(MaxWords(2),)),
+        ],
         nodes=[Model("hint", "w", ("question",)), Model("answer", "s", ("question", "hint"))],
         output="answer",
     )
@@ -117,12 +121,17 @@ def test_copro_proposes_nothing_that_is_no_better_on_training_examples():
     assert not found.candidates
 
 
-@pytest.mark.parametrize("rule", [CoordinateUpdate(breadth=4, depth=1), TrajectoryUpdate(texts=3)])
+@pytest.mark.parametrize("rule", [CoordinateUpdate(breadth=5, depth=1), TrajectoryUpdate(texts=4)])
 def test_texts_that_could_never_be_accepted_are_not_probed(rule):
-    world = World(("b",), ("a" * 21, "copied", "c"))
+    world = World(("b",), ("a" * 21, "a b c", "copied", "c"))
     found = run(rule, world, is_copy=lambda text, present: text if text == "copied" else "")
     reasons = [entry.reason for entry in found.dropped if entry.parameter == "s" and entry.text]
-    assert reasons == ["it has 21 bytes, more than the 20 allowed", "it copies a training example: «copied»"]
+    assert reasons == [
+        "it has 21 bytes, more than the 20 allowed",
+        "it has 3 words, more than the 2 allowed",
+        "it copies a training example: «copied»",
+    ]
+    assert "What you write must keep to this:\n- it has at most 2 words" in world.prompts[1]
     assert all(probe.parameters["s"] in ("", "c") for probe in world.probes)
 
 
