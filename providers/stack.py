@@ -80,7 +80,8 @@ def connect(
     if limiter is None:
         limiter = Limiter(clock=around.clock, random=random)
     limits = Limits(limiter, _terms(specification, bound, profile))
-    layers: list[Layer] = [Defaults(specification.sampling)] if specification.sampling else []
+    layers: list[Layer] = [around.watch(specification)] if around.watch is not None else []
+    layers += [Defaults(specification.sampling)] if specification.sampling else []
     retry = Retry(around.retry, around.clock, random, limiter_waits)
     hedge = hedge or specification.hedge
     layers += [Meter(price)]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
 
 from semprop.providers.clock import Clock, SystemClock
+from semprop.providers.layers import Layer
 from semprop.providers.retry import RetryPolicy
+from semprop.providers.specification import Specification
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +21,12 @@ class Surroundings:
         clock: what waits are measured on.
         random: what draws their length; no decision of a run reads it. None: seeded by the system.
         retry: when to ask again.
+        watch: what stands around every call of a provider that is connected, outside of everything else: somebody who
+            watches. None: nothing, at no cost.
     """
 
     environment: Mapping[str, str] | None = field(default=None, repr=False)
     clock: Clock = field(default_factory=SystemClock)
     random: Random | None = None
     retry: RetryPolicy = RetryPolicy()
+    watch: Callable[[Specification], Layer] | None = None

@@ -18,6 +18,7 @@ import typer.main
 
 from semprop.tools.command import app
 from semprop.tools.exits import Ended, ExitCode, Terminated, document_of, problem_of
+from semprop.tools.otel import exporting
 from semprop.tools.preparing import Surrounding
 from semprop.tools.screen import Screen, screen
 from semprop.tools.studies import diagnose, reproduce
@@ -40,6 +41,8 @@ def main(arguments: Sequence[str] | None = None, around: Surrounding = Surroundi
             stack.enter_context(contextlib.redirect_stdout(sys.stderr))
         stack.enter_context(_terminating())
         try:
+            if "--otel" in given:
+                around = stack.enter_context(exporting(around))
             ended = _carried_out(given, around, shown)
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 — becomes an exit code and a message
             if "--debug" in given:

@@ -178,6 +178,10 @@ RunTo = Annotated[
 def semprop(
     log_level: Annotated[logs.Level, typer.Option(help="the least that is logged to stderr")] = logs.Level.WARNING,
     debug: Annotated[bool, typer.Option("--debug", help="show the traceback of an error")] = False,
+    otel: Annotated[
+        bool,
+        typer.Option("--otel", help="send spans and metrics by OTLP (extra `otel`; OTEL_* variables say where)"),
+    ] = False,
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="say which")] = False,
 ) -> None:
     logs.configure(logs.Level.DEBUG if debug else log_level)

@@ -103,7 +103,7 @@ def _carried_out(prepared: Prepared, screen: Screen, again: bool = False) -> End
 async def _optimize(prepared: Prepared, screen: Screen, again: bool) -> tuple[Result, Problem | None]:
     spec, run = prepared.specification, prepared.specification.run
     progress = progress_of(spec, screen, steps=spec.steps, sides=2)
-    trainer = Trainer(spec, observers=[progress], price=prepared.price, resume=again)
+    trainer = Trainer(spec, observers=[progress, *prepared.observers], price=prepared.price, resume=again)
     opened = False
     try:
         async with listening(partial(stopping, screen), leave) as interruption, trainer:

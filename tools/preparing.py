@@ -29,6 +29,7 @@ from semprop.engine.graph_changes import only
 from semprop.engine.methods.catalogue import Choices, Options, default_gate, graph_for, method_named
 from semprop.engine.methods.labels import with_wrong_labels
 from semprop.engine.parameters import Parameters, value_of
+from semprop.engine.training.events import Observer
 from semprop.engine.training.journal import FILE_NAME
 from semprop.engine.training.runs import Run
 from semprop.engine.training.specification import DEFAULT_ROLES, Specification
@@ -147,22 +148,23 @@ def order_of(flags: Mapping[str, Any]) -> Order:
 
 @dataclass(frozen=True, slots=True)
 class Surrounding:
-    """What the command takes from outside: for providers, the time of day, names nobody has, and where to say that
-    files are fetched."""
+    """What the command takes from outside: for providers, the time of day, names nobody has, and who watches a run."""
 
     providers: Surroundings = Surroundings()
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     token: Callable[[], str] = lambda: os.urandom(2).hex()
+    observers: tuple[Observer, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A task with the specification of its run, and what its calls cost."""
+    """A task with the specification of its run, what its calls cost, and who watches."""
 
     task: Task
     roles: Mapping[str, str] = field(hash=False)
     specification: Specification
     price: Price
+    observers: tuple[Observer, ...] = ()
 
 
 def prepare(
@@ -221,7 +223,7 @@ def prepare(
     if own := source.own():
         notes.append(f"your own files stand in for published ones: {', '.join(own)}; results are not comparable")
     specification = replace(specification, notes=tuple(note for note in notes if note))
-    return Prepared(task, roles, specification, priced(providers))
+    return Prepared(task, roles, specification, priced(providers), around.observers)
 
 
 def _given(value: int | None, default: int) -> int:

@@ -27,18 +27,25 @@ from semprop.engine.plans import Ask, Effect, Evaluate, Fork, Plan, Probe
 from semprop.engine.scheduler import Start, in_order, together
 from semprop.engine.seam import ModelCall, Seam
 from semprop.engine.tape import Value, shown
+from semprop.engine.training.events import Event, Observer
 from semprop.providers.base import Completion
 from semprop.providers.errors import StopError
 
 
+def unobserved(event: Event) -> None:
+    """Nobody looks."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What every pass of a run needs: the wired graph, the loss, the seam, and how many items may be open."""
+    """What every pass of a run needs: the wired graph, the loss, the seam, how many items may be open, and who is told
+    which phase begins."""
 
     wired: Wiring
     loss: Loss
     seam: Seam
     window: int
+    announce: Observer = unobserved
 
     async def score(self, parameters: Parameters, example: Example, at: Position, start: Start) -> Scored | Failure:
         """Forward and loss of one example; the failure if a provider left it without a score."""

@@ -28,6 +28,14 @@ class PassStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class PhaseBegan:
+    """Inside a step: forward, backward, update or gate begins."""
+
+    step: int
+    phase: str
+
+
+@dataclass(frozen=True, slots=True)
 class ItemDone:
     """One unit of the present pass was consumed, in canonical order."""
 
@@ -69,7 +77,7 @@ class HeldOut:
     n: int
 
 
-Event = PassStarted | ItemDone | CallDone | StepDone | HeldOut
+Event = PassStarted | PhaseBegan | ItemDone | CallDone | StepDone | HeldOut
 Observer = Callable[[Event], Any]
 
 

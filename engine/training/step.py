@@ -23,6 +23,7 @@ from semprop.engine.passes.loss import loss_of
 from semprop.engine.passes.update import update
 from semprop.engine.scheduler import Start, in_order, place_of
 from semprop.engine.training.driver import Driver, Stage
+from semprop.engine.training.events import PhaseBegan
 from semprop.engine.training.specification import Specification, gate_items
 
 
@@ -81,12 +82,14 @@ class StepInput:
 async def run_step(spec: Specification, stage: Stage, given: StepInput) -> Step:
     """Propose better parameters and let the gate decide."""
     parameters, method, index = given.parameters, spec.method, given.index
+    stage.announce(PhaseBegan(index, "forward"))
     selected = await select(spec, stage, given)
     if not selected.wrong:
         reason = f"nothing to learn: none of {len(selected.scored)} examples was wrong"
         if not selected.scored:
             reason = f"no example had a score: a provider failed on all {selected.missing}"
         return Step(index, parameters, parameters, selected, (), Proposals((), state=given.state), None, reason)
+    stage.announce(PhaseBegan(index, "backward"))
     gradients = await backpropagate(spec, stage, index, selected.wrong)
     collected = aggregate(spec.graph, parameters, gradients, method.collect)
     context = UpdateContext(
@@ -104,10 +107,12 @@ async def run_step(spec: Specification, stage: Stage, given: StepInput) -> Step:
         tried=given.tried,
         state=given.state,
     )
+    stage.announce(PhaseBegan(index, "update"))
     proposals = await update(context, method.update, Driver(stage, Position(index, "update")))
     if not proposals.candidates:
         reason = "no proposal" if collected or not any(gradients) else "no proposal: no gradient asked for a change"
         return Step(index, parameters, parameters, selected, gradients, proposals, None, reason)
+    stage.announce(PhaseBegan(index, "gate"))
     raced = await judge(spec, stage, index, parameters, proposals)
     accepted = raced.verdict.decision is Decision.ACCEPT
     after = proposals.candidates[raced.verdict.winner - 1].parameters if accepted else parameters

@@ -107,7 +107,9 @@ class Trainer:
             raise
         self._ledger = self._sitting.ledger
         self._asker = Asker(self.spec, self._ledger, self.telemetry, self._announce)
-        self._stage = Stage(wiring(self.spec.graph), self.spec.loss, self._asker, 2 * self.spec.in_flight)
+        self._stage = Stage(
+            wiring(self.spec.graph), self.spec.loss, self._asker, 2 * self.spec.in_flight, self._announce
+        )
         return self
 
     async def __aexit__(
