@@ -28,6 +28,9 @@ _NAMED: Mapping[str, Callable[[tuple[str, ...]], Loss]] = {
     "squared": lambda labels: Squared(),
 }
 
+LOSSES = tuple(_NAMED)
+"""The names that there are."""
+
 
 def named(name: str, labels: Sequence[str] = ()) -> Loss:
     """The loss of this name, for the command line and TOML. `labels` are those of a classification.

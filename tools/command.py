@@ -262,17 +262,19 @@ def evaluate(
     forward: Forward = None,
     judge: Role = None,
     providers: Providers = None,
+    method: MethodName = None,
     data: Data = None,
     test: Size = None,
     seed: Seed = 0,
     in_flight: InFlight = None,
     json: Json = False,
 ) -> Work:
-    """Score one set of parameters on a task's test split."""
+    """Score one set of parameters on a task's test split; name the method if it has a graph of its own."""
     order = Order(
         task=task,
         roles=_named(forward=forward, judge=judge),
         providers=providers,
+        method=method,
         start=parameters,
         data=data,
         test=test,

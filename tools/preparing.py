@@ -302,7 +302,9 @@ def parameters_in(path: Path, graph: Graph) -> Parameters:
         try:
             return graph.initial.replaced(dict(run_in(path).parameters))
         except SpecificationError as error:
-            raise SpecificationError(f"the run {path} is of another graph: {error}") from error
+            raise SpecificationError(
+                f"the run {path} is of another graph: {error}; if a method added to the graph, name it with --method"
+            ) from error
     try:
         document = orjson.loads(path.read_bytes())
     except OSError as error:

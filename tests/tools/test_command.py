@@ -167,6 +167,25 @@ def test_evaluate_takes_the_parameters_of_a_run_or_of_a_file(command: Command, r
         assert (held["held_out"]["score"], held["held_out"]["n"]) == (1.0, 20)
 
 
+def test_evaluate_takes_a_run_whose_method_added_demonstrations_if_it_is_named(command: Command) -> None:
+    flags = "--method demonstrations --gate none --steps 1 --run shots --test 3"
+    assert command("optimize", LOOKUP, *flags.split()).code == 0
+    said = command("evaluate", LOOKUP, "--parameters", "shots", "--test", "3")
+    assert (said.code, "name it with --method" in said.err) == (2, True)
+    said = command("evaluate", LOOKUP, "--method", "demonstrations", "--parameters", "shots", "--test", "3", "--json")
+    assert said.document["result"]["held_out"]["n"] == 3
+
+
+def test_one_parameter_is_optimized_and_wrong_labels_are_told(command: Command) -> None:
+    flags = "--only table-instruction --wrong-labels 0.5 --steps 1 --test 3 --json"
+    result = command("optimize", LOOKUP, *flags.split()).document["result"]
+    changed = [name for name, sides in result["parameters"].items() if sides["before"] != sides["after"]]
+    assert changed in ([], ["table-instruction"])
+    assert any("training labels were wrong" in note for note in result["notes"])
+    said = command("optimize", LOOKUP, "--only", "nothing")
+    assert (said.code, "trainable are: key-instruction" in said.err) == (2, True)
+
+
 def test_evaluate_shows_score_interval_and_label(command: Command) -> None:
     said = command("evaluate", LOOKUP)
     assert said.out.lstrip().startswith("simulated:")
