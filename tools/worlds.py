@@ -25,7 +25,7 @@ from semprop.bench.worlds.committed import SCALES, committed, predictions, writt
 from semprop.bench.worlds.comparing import Against, Row
 from semprop.bench.worlds.methods import DEFAULT, JOINT
 from semprop.bench.worlds.running import BUDGETS, Cell, cell_of, document_of
-from semprop.bench.worlds.scatter import Point, Trend, csv_of, plot, run_scatter, trends
+from semprop.bench.worlds.scatter import SCATTERED, Point, Trend, csv_of, plot, run_scatter, trends
 from semprop.bench.worlds.tabulating import CLAIM, Plan, Table, run_table, table_of
 from semprop.engine.errors import StorageError, UsageError
 from semprop.engine.training.report import RESULT_SCHEMA
@@ -292,7 +292,9 @@ def _scattered(count: int, order: Order, around: Surrounding, screen: Screen) ->
         "schema": RESULT_SCHEMA,
         "claim": CLAIM,
         "simulated": order.provider is None,
-        "points": [{**asdict(point), "advantage": {"advice": point.advice, "score": point.score}} for point in points],
+        "points": [
+            {**asdict(point), "advantage": {name: getattr(point, name) for name in SCATTERED}} for point in points
+        ],
         "trends": [asdict(each) for each in lines],
     }
     for file in order.write:
@@ -304,7 +306,7 @@ def _scattered(count: int, order: Order, around: Surrounding, screen: Screen) ->
 def scatter_shown(points: Sequence[Point], lines: Sequence[Trend]) -> Iterator[RenderableType]:
     """All points of the random worlds, and the trends."""
     yield Text(f" {CLAIM} ", style="bold black on yellow")
-    for outcome in ("advice", "score"):
+    for outcome in SCATTERED:
         yield ""
         yield Text(f"advantage of {JOINT} over alone in {outcome}, {len(points)} random worlds", style="bold")
         yield "\n".join(plot(points, outcome))

@@ -92,6 +92,25 @@ def validity(step: Step, truth: Truth, expected: Mapping[str, str]) -> Validity:
     return Validity(valid, asked)
 
 
+def fitting(step: Step, truth: Truth, examples: Mapping[str, Example], expected: Mapping[str, str]) -> Validity:
+    """Of the inputs of the meeting node that are wrong and told to change, how many are told a value in T_v: followed
+    alone, the others as they are, it makes the step right. This is what the criterion speaks of."""
+    valid = asked = 0
+    slots = truth.world.graph.node(truth.world.meeting).slots[1:]
+    for scored, gradients in _wrong(step):
+        name = scored.tape.example.id
+        now = truth.run(step.before, examples[name])
+        right = truth.run(truth.repaired(tuple(truth.world.repairs)), examples[name])
+        advice = _advice(truth, gradients) or {}
+        for slot in slots:
+            message = advice.get(slot.name)
+            if message is not None and message.stance is Stance.CHANGE and now[slot.source] != right[slot.source]:
+                asked += 1
+                output = _followed(truth, step.before, now, {slot.name: message})
+                valid += output is not None and truth.is_right(output, expected[name])
+    return Validity(valid, asked)
+
+
 def _advice(truth: Truth, gradients: Mapping[str, Gradient]) -> dict[str, Message] | None:
     """Slot of the meeting node → its message; None if no message came from there: the method asks nothing of it."""
     meeting = truth.world.meeting

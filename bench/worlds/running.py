@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
-from semprop.bench.worlds.measures import Level, Validity, Verdicts, levels, validity, verdicts
+from semprop.bench.worlds.measures import Level, Validity, Verdicts, fitting, levels, validity, verdicts
 from semprop.bench.worlds.methods import Compared
 from semprop.bench.worlds.truth import Blame, Truth, blame
 from semprop.bench.worlds.world import MINIBATCH, PER_GRADIENT, STEPS, World
@@ -36,6 +36,7 @@ class Cell:
         repaired: calls of training when the planted loss first fell to the least that repairs reach, read without
             error; None if it never did: then it is censored at `calls`.
         calls, tokens: of training, attempts served from a store left out.
+        validity, fit: of all advice together, and of the advice to a wrong input by itself.
     """
 
     world: str
@@ -50,6 +51,7 @@ class Cell:
     verdicts: Verdicts
     validity: Validity
     levels: tuple[Level, ...] = ()
+    fit: Validity = Validity()
 
 
 @dataclass(slots=True, eq=False)
@@ -150,6 +152,7 @@ async def run_cell(ground: Ground, method: Compared, provider: Provider, scale: 
         result = await trainer.report()
     held_out = result.held_out
     assert first is not None, "a run has a step"
+    train = {each.id: each for each in splits.train}
     return Cell(
         world=world.name,
         method=method.name,
@@ -162,7 +165,8 @@ async def run_cell(ground: Ground, method: Compared, provider: Provider, scale: 
         tokens=tokens,
         verdicts=verdicts(first, world.graph.trainable, ground.blame.shapley),
         validity=validity(first, ground.truth, expected),
-        levels=levels(first, ground.truth, {each.id: each for each in splits.train}) if world.chains else (),
+        levels=levels(first, ground.truth, train) if world.chains else (),
+        fit=fitting(first, ground.truth, train, expected),
     )
 
 
@@ -196,6 +200,7 @@ def cell_of(document: Mapping[str, Any]) -> Cell:
             verdicts=Verdicts(*document["verdicts"]),
             validity=Validity(document["valid"], document["asked"]),
             levels=tuple(Level(*each) for each in document["levels"]),
+            fit=Validity(*document["fit"]),
         )
     except (KeyError, TypeError) as error:
         raise UsageError(f"this is no run of `semprop worlds` ({error}): give a file that --write made") from error
@@ -216,5 +221,6 @@ def document_of(cell: Cell) -> dict[str, Any]:
         "verdicts": [cell.verdicts.hits, cell.verdicts.false, cell.verdicts.missed],
         "valid": cell.validity.valid,
         "asked": cell.validity.asked,
+        "fit": [cell.fit.valid, cell.fit.asked],
         "levels": [[each.distance, each.facts, each.alive, each.told, each.bytes] for each in cell.levels],
     }

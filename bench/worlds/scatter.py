@@ -19,6 +19,9 @@ from semprop.bench.worlds.running import Remembering, ground_of, run_cell
 from semprop.providers.base import Provider
 
 ALONE = "alone"
+SCATTERED = ("advice", "fit", "score")
+"""Advantages: of all advice followed together (who should change, and how), of the value told to the input at fault by
+itself (how), and in held-out score."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,8 @@ class Point:
     planted_loss: float
     advice_joint: float | None
     advice_alone: float | None
+    fit_joint: float | None
+    fit_alone: float | None
     score_joint: float
     score_alone: float
 
@@ -42,6 +47,13 @@ class Point:
         if self.advice_joint is None or self.advice_alone is None:
             return None
         return self.advice_joint - self.advice_alone
+
+    @property
+    def fit(self) -> float | None:
+        """The advantage in values told to the input at fault; None where one of them told it nothing."""
+        if self.fit_joint is None or self.fit_alone is None:
+            return None
+        return self.fit_joint - self.fit_alone
 
     @property
     def score(self) -> float:
@@ -72,6 +84,8 @@ async def run_scatter(
                 planted_loss=ground.blame.planted,
                 advice_joint=joint.validity.share,
                 advice_alone=alone.validity.share,
+                fit_joint=joint.fit.share,
+                fit_alone=alone.fit.share,
                 score_joint=joint.after,
                 score_alone=alone.after,
             )
@@ -94,7 +108,7 @@ class Trend:
 def trends(points: Sequence[Point]) -> tuple[Trend, ...]:
     """Advantage against bits, and against what the best advice lacks without the siblings."""
     found = []
-    for outcome in ("advice", "score"):
+    for outcome in SCATTERED:
         kept = [(point, value) for point in points if (value := getattr(point, outcome)) is not None]
         ys = [value for _, value in kept]
         for against, xs in (
@@ -129,8 +143,8 @@ def csv_of(points: Sequence[Point]) -> str:
     """All points as CSV."""
     text = StringIO()
     names = [each.name for each in fields(Point)]
-    writer = csv.DictWriter(text, [*names, "advantage_advice", "advantage_score"], lineterminator="\n")
+    writer = csv.DictWriter(text, [*names, *(f"advantage_{outcome}" for outcome in SCATTERED)], lineterminator="\n")
     writer.writeheader()
     for point in points:
-        writer.writerow({**asdict(point), "advantage_advice": point.advice, "advantage_score": point.score})
+        writer.writerow({**asdict(point), **{f"advantage_{outcome}": getattr(point, outcome) for outcome in SCATTERED}})
     return text.getvalue()
