@@ -23,7 +23,7 @@ from semprop.engine.errors import (
     UsageError,
 )
 from semprop.engine.example import Example, Splits, split
-from semprop.engine.gates import ExactGate, NoGate, SequentialGate, Spending, StrictGate, TwoStageGate
+from semprop.engine.gates import ExactGate, NoGate, SequentialGate, Spending, StrictGate, TwoStageGate, WholeGate
 from semprop.engine.gradients import Evidence, Gradient, Message, Provenance, Stance, change, keep, lost
 from semprop.engine.graph import Graph
 from semprop.engine.graph_json import Differentiable, from_json, mermaid, to_json
@@ -168,6 +168,7 @@ __all__ = [
     "TwoStageGate",
     "UpdateContext",
     "UsageError",
+    "WholeGate",
     "__version__",
     "chain",
     "change",

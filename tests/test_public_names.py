@@ -104,6 +104,7 @@ NAMES = [
     "TwoStageGate",
     "UpdateContext",
     "UsageError",
+    "WholeGate",
     "__version__",
     "chain",
     "change",

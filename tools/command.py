@@ -74,6 +74,14 @@ Data = Annotated[
 Size = Annotated[int | None, typer.Option(min=0, help="examples in this split", rich_help_panel=DATA_PANEL)]
 Seed = Annotated[int, typer.Option(help="draws splits and minibatches", rich_help_panel=METHOD_PANEL)]
 Count = Annotated[int | None, typer.Option(min=1, rich_help_panel=METHOD_PANEL)]
+WholeGate = Annotated[
+    bool,
+    typer.Option(
+        "--whole-gate",
+        help="cancel nothing: every candidate on every gate example, for an approximate gain without a test",
+        rich_help_panel=METHOD_PANEL,
+    ),
+]
 JudgeLabels = Annotated[
     Path | None,
     typer.Option(
@@ -224,6 +232,7 @@ def optimize(
     train: Size = None,
     gate_size: Size = None,
     gate_pool: GatePool = None,
+    whole_gate: WholeGate = False,
     test: Size = None,
     judge_labels: JudgeLabels = None,
     start: Start = None,

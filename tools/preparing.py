@@ -22,7 +22,7 @@ from semprop.bench.tasks import PYTHON
 from semprop.bench.tasks import resolve as resolve_task
 from semprop.engine.errors import SpecificationError, UsageError
 from semprop.engine.example import Splits
-from semprop.engine.gates import Spending
+from semprop.engine.gates import Spending, WholeGate
 from semprop.engine.gates.catalogue import GateOptions, gate_named
 from semprop.engine.graph import Graph
 from semprop.engine.graph_changes import only
@@ -57,6 +57,7 @@ class Order:
         gate: its name; None takes the method's own.
         alpha, beta, delta, spending: the gate's settings.
         gate_pool: gate examples to draw each step's from, as many as `gate_size`; None: every step uses all.
+        whole_gate: measure every candidate on every gate example, whatever the gate could save.
         options: parts of the method that were set.
         only: the one parameter that is optimized; the others are frozen.
         wrong_labels: the share of training labels that are wrong for all that learns.
@@ -81,6 +82,7 @@ class Order:
     delta: float | None = None
     spending: Spending | None = None
     gate_pool: int | None = None
+    whole_gate: bool = False
     options: Options = Options()
     only: str | None = None
     wrong_labels: float | None = None
@@ -184,6 +186,7 @@ def prepare(
     name, start = order.method or task.defaults.method, initial
     settings = GateOptions(alpha=order.alpha, beta=order.beta, delta=order.delta, spending=order.spending)
     gate = gate_named(order.gate or default_gate(name), settings)
+    gate = WholeGate(gate) if order.whole_gate else gate
     method = method_named(name, Choices(gate, pools=task.clauses, options=order.options, seed=order.seed))
     graph = graph_for(name, task.graph)
     graph = graph if order.only is None else only(graph, order.only)

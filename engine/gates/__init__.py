@@ -18,6 +18,7 @@ from semprop.engine.gates.exact import ExactGate, TwoStageGate
 from semprop.engine.gates.levels import Spending, level_at
 from semprop.engine.gates.sequential import SequentialGate
 from semprop.engine.gates.strict import NoGate, StrictGate
+from semprop.engine.gates.whole import WholeGate
 
 __all__ = [
     "Board",
@@ -37,6 +38,7 @@ __all__ = [
     "Turn",
     "TwoStageGate",
     "Verdict",
+    "WholeGate",
     "folded",
     "level_at",
 ]

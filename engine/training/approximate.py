@@ -14,7 +14,8 @@ from semprop.engine.training.step import Step
 
 NO_CLAIM = (
     "no test split: nothing may be claimed. The gate's own scores are those at the stop, which overstate; the "
-    "bootstrap correction needs every candidate on every gate item, and this run's gate left cells unmeasured"
+    "bootstrap correction needs every candidate on every gate item, and this run's gate left cells unmeasured "
+    "(--whole-gate measures them all, if every step is judged on the same items)"
 )
 APPROXIMATE = "no test split: the gain is approximate, a bootstrap correction of the gate's own scores"
 

@@ -97,3 +97,13 @@ def test_an_evaluation_opens_the_test_too(command: Command, model: str) -> None:
     assert "test reused 1 times" in first.out
     again = command("evaluate", f"{TRAPS}:prior", "--forward", model, "--parameters", "runs/one", "--json")
     assert again.document["telemetry"]["test"] == {"reused": 2, "items": 60, "n": 60}
+
+
+def test_without_a_test_a_gain_is_approximate_where_nothing_was_cancelled_and_none_elsewhere(
+    command: Command, model: str
+) -> None:
+    task = ("optimize", f"{TRAPS}:only_format", "--forward", model, "--test", "0")
+    whole = command(*task, "--whole-gate", "--run", "whole")
+    assert "approximate: +100.0 points" in whole.out
+    assert "no test split: the gain is approximate" in whole.out
+    assert "no test split: nothing may be claimed" in command(*task).out
