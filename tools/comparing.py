@@ -22,7 +22,7 @@ from rich.text import Text
 
 from semprop.bench.methods.comparison import Comparison, Run, compared
 from semprop.bench.methods.ledger import upstreams
-from semprop.bench.methods.programs import PROGRAMS
+from semprop.bench.methods.programs import PROGRAMS, deviations
 from semprop.bench.methods.report import COLUMNS, Report, cells, means
 from semprop.engine.errors import StorageError, UsageError
 from semprop.engine.method import Method
@@ -253,6 +253,9 @@ def _differences(around: Surrounding, screen: Screen) -> Ended:
         for entry in counterpart.differences:
             table.add_row(Text(entry.of), Text(entry.theirs), Text(entry.ours))
         screen.show(table)
+    screen.show("", Text("packages, as they are run here", style="bold"))
+    for name, program in PROGRAMS.items():
+        screen.show(Text(f"{name}: {deviations(program)}"))
     document = {
         name: {
             "package": counterpart.package,
@@ -263,4 +266,5 @@ def _differences(around: Surrounding, screen: Screen) -> Ended:
         }
         for name, counterpart in COUNTERPARTS.items()
     }
-    return Ended({"status": "done", "error": None, "differences": document})
+    packages = {name: deviations(program) for name, program in PROGRAMS.items()}
+    return Ended({"status": "done", "error": None, "differences": document, "packages": packages})

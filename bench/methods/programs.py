@@ -6,6 +6,7 @@ desk over its pipes and the models over the endpoint; it is ended and reaped in 
 
 from __future__ import annotations
 
+import ast
 import tempfile
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
@@ -52,6 +53,12 @@ PROGRAMS: Mapping[str, Program] = {
     "dspy-copro": Program("dspy_peer.py", ("dspy",)),
     "textgrad": Program("textgrad_peer.py", ("textgrad",)),
 }
+
+
+def deviations(program: Program) -> str:
+    """What the program does otherwise than its package's defaults, in the words with which its file opens."""
+    words = ast.get_docstring(ast.parse((HERE / program.file).read_text(encoding="utf-8"))) or ""
+    return " ".join(words.partition("Deviations:")[2].split())
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 from semprop.bench.methods.comparison import Comparison, Run
 from semprop.bench.methods.ledger import NOMINAL
+from semprop.bench.methods.programs import PROGRAMS, deviations
 
 SCHEMA = 1
 
@@ -48,6 +49,7 @@ class Report:
             "sizes": {"train": len(sizes.train), "validation": len(sizes.gate), "test": len(sizes.test)},
             "seeds": list(self.asked.specifications),
             "notes": list(self.notes),
+            "deviations": {name: deviations(PROGRAMS[name]) for name in self.asked.peers},
             "runs": [run.document() for run in self.runs],
         }
 
@@ -63,6 +65,7 @@ class Report:
         lines += ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
         lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in cells(run)) + " |" for run in self.runs]
         remarks = [f"- {run.name}, seed {run.seed}: {run.note}" for run in self.runs if run.note]
+        remarks += [f"- {name}, deviations: {deviations(PROGRAMS[name])}" for name in self.asked.peers]
         return "\n".join([*lines, "", *remarks]) + "\n"
 
 

@@ -4,7 +4,7 @@ Deviations: a node's own calls are made with this product's forward prompt, by a
 what was optimized (a reply that cannot be read is an empty answer, without a repair); MIPROv2 has no demonstrations,
 since the graph takes instructions alone; `n` samples are `n` calls, and JSON mode without a schema is left out, as the
 proxy carries neither; GEPA has its budget `auto="light"`; an instruction that steers two nodes is optimized as two, and
-the first one counts.
+the first one counts. COPRO takes no validation examples: it scores on the training examples.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 The loop is that of the package's own `evaluation/prompt_optimization.py`: minibatches of 3, 3 epochs, and a step that
 lowers the score on the validation examples is undone. Deviations: a node with several inputs reads them between tags
 with their names; a function node is a string-based function; the loss is a string-based function that gives the metric
-and its words; a reply that cannot be read is passed on whole.
+and its words; a reply that cannot be read is passed on whole. Calls are sampled as its own engine does (temperature 0,
+top_p 0.99, 2,000 tokens), whatever the graph says.
 """
 
 from __future__ import annotations

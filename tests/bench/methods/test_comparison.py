@@ -5,7 +5,7 @@ import pytest
 from semprop.bench.data import data_source
 from semprop.bench.methods.comparison import Run, taken
 from semprop.bench.methods.ledger import NOMINAL, upstreams
-from semprop.bench.methods.programs import PROGRAMS, Ended, missing
+from semprop.bench.methods.programs import PROGRAMS, Ended, deviations, missing
 from semprop.bench.methods.report import COLUMNS, cells
 from semprop.bench.tasks import resolve
 from semprop.engine import Specification, semantic
@@ -46,6 +46,11 @@ def test_a_package_that_is_not_installed_has_a_row_without_numbers():
     assert not any(character.isdigit() for cell in cells(run)[2:] for character in cell)
     document = run.document()
     assert {document[name] for name in ("score", "n", "calls", "usd", "seconds", "lenient")} == {None}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_every_program_says_how_it_deviates_from_its_package(name):
+    assert len(deviations(PROGRAMS[name])) > 100
 
 
 async def test_what_an_interpreter_lacks_is_said():
