@@ -45,6 +45,7 @@ from semprop.tools.descriptors import raise_file_limit
 from semprop.tools.exits import Ended, ExitCode, Problem
 from semprop.tools.preparing import Surrounding
 from semprop.tools.screen import Screen, plain
+from semprop.tools.simulating import gates
 
 Work = Callable[[Surrounding, Screen], Ended]
 
@@ -61,6 +62,7 @@ FORMS = (".json", ".md")
 app = typer.Typer(no_args_is_help=True, help="Measure claims: each figure beside its reference, in one run.")
 app.command()(providers)
 app.command()(comparing.methods)
+app.command()(gates)
 
 
 @app.callback()
