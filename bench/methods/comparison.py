@@ -162,7 +162,7 @@ async def own(spec: Specification, served: Endpoint) -> tuple[Parameters, str]:
 def taken(spec: Specification, said: Ended) -> tuple[Parameters, str]:
     """The parameters that a package ended with, and what must be said of them. Texts of other parameters, or ones too
     long for theirs, are not taken."""
-    notes = [said.failed] if said.failed else []
+    notes = [" ".join(said.failed.split())[:300]] if said.failed else []
     changes = {}
     for name, text in (said.parameters or {}).items():
         if name not in spec.graph.trainable:

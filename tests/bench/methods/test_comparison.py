@@ -31,7 +31,7 @@ def test_texts_of_trained_parameters_are_taken_and_others_are_named():
 @pytest.mark.parametrize(
     ("said", "words"),
     [
-        (Ended(None, failed="it broke"), "it broke; scored: the texts it started from"),
+        (Ended(None, failed="it\n\n broke"), "it broke; scored: the texts it started from"),
         (Ended({"key-instruction": "Do."}, failed="stopped"), "stopped; scored: the best texts that it told"),
         (Ended({"key-instruction": "Do."}), ""),
     ],

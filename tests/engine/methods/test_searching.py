@@ -24,6 +24,7 @@ from semprop.engine.constraints import MaxWords
 from semprop.engine.method import Scored
 from semprop.engine.methods.copro import CoordinateUpdate, copro
 from semprop.engine.methods.opro import Trajectory, TrajectoryUpdate, opro
+from semprop.engine.replies import ReplyStyle
 
 
 def graph():
@@ -201,6 +202,12 @@ def test_opro_without_a_readable_text_keeps_its_trajectory():
     found = run(TrajectoryUpdate(texts=2), World())
     assert not found.candidates
     assert found.state.attempts["w"] == (Attempt("", 0.0),)
+
+
+def test_where_no_schema_can_be_asked_for_texts_come_in_tags():
+    world = World()
+    run(TrajectoryUpdate(texts=2), world, style=ReplyStyle.TAGS)
+    assert world.prompts[0].endswith('<proposal number="1">…</proposal>\n<proposal number="2">…</proposal>')
 
 
 def test_attempts_stand_in_ascending_order_and_equals_in_the_order_of_their_trial():
