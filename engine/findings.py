@@ -211,7 +211,9 @@ def _format(held: Held) -> Finding | None:
     figures = {"strict": held.strict.difference, "content": least.difference, "share": share}
     told = f"{_points(held.strict.difference)} strictly, {_points(least.difference)} {way} ({least.phrase})"
     if least.word is not Word.RELIABLE_GAIN:
-        return Finding(Trap.FORMAT, f"the gain is format: {told}; one line on how to answer may do as much", figures)
+        return Finding(
+            Trap.FORMAT, f"the gain is format: {told}; the form of the answer was learned, not the task", figures
+        )
     if share > HALF:
         return Finding(Trap.FORMAT, f"most of the gain is format: {told}", figures)
     return None
