@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import subprocess
+import sys
 
 import orjson
 import pytest
@@ -84,3 +86,29 @@ def test_what_cannot_be_done_is_said_before_anything_runs(command, flags, told):
     said = command("worlds", "--seeds", "1", *flags)
     assert said.code == 2
     assert told in said.err
+
+
+@pytest.fixture
+def apart(tmp_path):
+    """The simulated reader in a process of its own, behind `semprop endpoint`; gives its address."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "semprop.tools", "endpoint", "--port", "0"], stdout=subprocess.PIPE, cwd=tmp_path
+    )
+    with process:
+        assert process.stdout is not None
+        yield orjson.loads(process.stdout.readline())["url"]
+        process.terminate()
+        process.stdout.read()
+
+
+def test_behind_an_endpoint_of_its_own_the_reader_gives_the_same_runs(command, apart):
+    which = ("worlds", "--world", "coverage", "--methods", "joint,per-edge", "--seeds", "1", "--json")
+    here = command(*which, "--l0", "inf").document
+    there = command(*which, "--provider", f"openai:mock@{apart}").document
+    assert there["simulated"] is False and "Answered by openai:mock" in there["claim"]
+    # What was in flight when a race was decided is paid as well: calls depend on timing, decisions do not.
+    strip = ("l0", "tokens", "calls", "repaired")
+    runs = [[{k: v for k, v in run.items() if k not in strip} for run in each["runs"]] for each in (here, there)]
+    assert runs[0] == runs[1]
+    assert [run["after"] for run in there["runs"]] == [1.0, 1.0]
+    assert all(each["predicted"] == "" for row in there["rows"] for each in row["against"])
