@@ -20,6 +20,7 @@ from semprop.engine.passes.forward import wiring
 from semprop.engine.scheduler import Start, in_order
 from semprop.engine.statistics import Interval, bootstrap_interval, wilson
 from semprop.engine.training.asker import Asker
+from semprop.engine.training.cache import Shared
 from semprop.engine.training.driver import Stage
 from semprop.engine.training.events import Announcer, ItemDone, Observer, PassStarted
 from semprop.engine.training.ledger import MemoryLedger
@@ -88,6 +89,7 @@ async def evaluate(
     observers: Sequence[Observer] = (),
     price: Price = unpriced,
     clock: Clock | None = None,
+    shared: Shared | None = None,
 ) -> Evaluation:
     """Score the parameters that the specification starts from on its test split; nothing is optimized.
 
@@ -103,7 +105,7 @@ async def evaluate(
     async with AsyncExitStack() as stack:
         for provider in dict.fromkeys(spec.providers.values()):
             await stack.enter_async_context(provider)
-        asker = await stack.enter_async_context(Asker(spec, MemoryLedger(), telemetry, announce))
+        asker = await stack.enter_async_context(Asker(spec, MemoryLedger(), telemetry, announce, shared))
         stage = Stage(wiring(spec.graph), spec.loss, asker, 2 * spec.in_flight)
         rows = await _measure(stage, spec, "test", announce)
         limited: list[Scored | Failure] = []

@@ -10,11 +10,11 @@ no store could serve.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import TracebackType
-from typing import Literal, Protocol, Self, runtime_checkable
+from typing import Any, Literal, Protocol, Self, runtime_checkable
 
 import orjson
 
@@ -94,13 +94,20 @@ Constraint = JsonSchema | Choices
 
 
 class Sent:
-    """How many attempts of one request went on the wire so far, for whoever cancels it and must still account for
-    them. None: nobody counted, as where a provider is not a `Stack`."""
+    """What of one request went on the wire so far, for whoever cancels it and must still account for it.
 
-    __slots__ = ("attempts",)
+    Attributes:
+        attempts: how many; None: nobody counted, as where a provider is not a `Stack`.
+        again: awaited, with this, before a further attempt is sent, so that it can be put on record.
+        spent: what the attempts may have cost, as a budget counts it (`budget.Amount`); None: nobody counted.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("again", "attempts", "spent")
+
+    def __init__(self, again: Callable[[Sent], Awaitable[None]] | None = None) -> None:
         self.attempts: int | None = None
+        self.again = again
+        self.spent: Any = None
 
 
 @dataclass(frozen=True, slots=True)

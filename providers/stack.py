@@ -3,7 +3,7 @@
 Takes a specification and what time, randomness and the environment are; gives a provider. Synchronous, and
 opens nothing: keys, certificates and weights are looked for at the first call.
 
-    defaults → meter → hedge → retry → limits → http, embedded or simulated
+    defaults → meter → hedge → retry → limits → valve → http, embedded or simulated
 
 A request that waits to be asked again stands outside the limits: it holds no place in flight, and keeps its place
 in the queue.
@@ -32,6 +32,7 @@ from semprop.providers.retry import Retry
 from semprop.providers.specification import Specification, resolve
 from semprop.providers.surroundings import Surroundings
 from semprop.providers.transport import Transport
+from semprop.providers.valve import Valve
 
 IN_FLIGHT: Mapping[str, int] = {"embedded": 1, "simulated": 64}
 """Requests at once where nobody said: one for the embedded model, whose replies repeat only so. Found out for
@@ -47,6 +48,7 @@ def connect(
     limiter: Limiter | None = None,
     transport: Transport | None = None,
     hedge: Hedge | None = None,
+    valve: Valve | None = None,
 ) -> Stack:
     """A provider for a specification. Opens nothing.
 
@@ -59,6 +61,7 @@ def connect(
         limiter: shared by providers that share limits (one account, several models or roles). None: its own.
         transport: shared by providers that share connections (one endpoint, several models). None: its own.
         hedge: when to send a second attempt beside a slow one. None: as the specification says, else never.
+        valve: what every attempt passes last: a budget, and what stops a run. None: nothing.
 
     Raises:
         StopError: no such provider, or a setting that cannot be used (CONFIGURATION).
@@ -88,6 +91,8 @@ def connect(
     layers += [retry, limits] if hedge is None else [Hedging(hedge, around.clock, retry, limits)]
     if shared is not None:
         layers.append(shared)
+    if valve is not None:
+        layers.append(valve.around(price))
     capabilities = None
     if specification.capabilities:
         capabilities = replace(endpoint.capabilities, **dict(specification.capabilities))

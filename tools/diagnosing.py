@@ -22,8 +22,8 @@ from semprop.engine.training.report import RESULT_SCHEMA
 from semprop.engine.training.specification import DEFAULT_ROLES
 from semprop.tools import render
 from semprop.tools.exits import Ended, Problem, document_of, interrupted
-from semprop.tools.interruption import listening
-from semprop.tools.optimizing import leave, progress_of, run_loop, stopping
+from semprop.tools.interruption import Patience, listening
+from semprop.tools.optimizing import patience_of, progress_of, run_loop
 from semprop.tools.preparing import Order, Prepared, Surrounding, prepare
 from semprop.tools.screen import Screen, plain
 
@@ -69,7 +69,7 @@ def diagnose_task(asked: DiagnoseOrder, around: Surrounding, screen: Screen) -> 
         screen.show(render.simulated())
     screen.say("only training and gate examples are opened; the test stays closed")
     began = time.monotonic()
-    done, problem = run_loop(partial(_diagnose, prepared, wanted, screen))
+    done, problem = run_loop(partial(_diagnose, prepared, wanted, patience_of(asked.order, around, screen), screen))
     if done is None:
         assert problem is not None, "without a diagnosis there is a reason"
         return Ended(document_of(problem), problem)
@@ -78,7 +78,9 @@ def diagnose_task(asked: DiagnoseOrder, around: Surrounding, screen: Screen) -> 
     return Ended(document)
 
 
-async def _diagnose(prepared: Prepared, wanted: Wanted, screen: Screen) -> tuple[Diagnosed | None, Problem | None]:
+async def _diagnose(
+    prepared: Prepared, wanted: Wanted, patience: Patience, screen: Screen
+) -> tuple[Diagnosed | None, Problem | None]:
     progress = progress_of(prepared.specification, screen, steps=0, sides=1)
     watch = Watch(
         prepared.price,
@@ -86,7 +88,7 @@ async def _diagnose(prepared: Prepared, wanted: Wanted, screen: Screen) -> tuple
         lambda name, found: screen.show(*part(name, found)),
         (progress,),
     )
-    async with listening(partial(stopping, screen), leave) as interruption:
+    async with listening(prepared.valve, patience) as interruption:
         with progress, interruption.scope:
             return await diagnose(wanted, watch), None
         return None, interrupted(interruption.number or 0, "a diagnosis keeps nothing; start it again")

@@ -17,6 +17,7 @@ import typer
 
 from semprop.engine.errors import SempropError, StorageError, UsageError
 from semprop.engine.training.report import RESULT_SCHEMA, Status
+from semprop.providers.budget import BudgetSpent
 from semprop.providers.errors import ErrorClass, ProviderError
 
 
@@ -32,6 +33,13 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
     UNREAD = 141
     TERMINATED = 143
+
+
+_STATUS: Mapping[int, Status] = {
+    ExitCode.INTERRUPTED: Status.INTERRUPTED,
+    ExitCode.TERMINATED: Status.INTERRUPTED,
+    ExitCode.BUDGET: Status.BUDGET,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,17 +106,22 @@ def interrupted(number: int, told: str) -> Problem:
     return Problem("Interrupted", f"stopped by {name}: {told}", 128 + number)
 
 
+def exhausted(spent: BudgetSpent, told: str) -> Problem:
+    """The problem that a spent budget is; `told` says what was kept."""
+    return Problem("BudgetSpent", f"{spent}. {told}", ExitCode.BUDGET)
+
+
 def document_of(problem: Problem, partial: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The JSON document of a command that failed or was stopped, around what there is of a result.
 
     `simulated` is null where it was not known yet.
     """
-    stopped = problem.code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED)
+    status = _STATUS.get(problem.code, Status.FAILED)
     frame = {"schema": RESULT_SCHEMA, "run": None, "simulated": None, "result": None, "telemetry": None}
     known = {**frame, **(partial or {})}
     head = {
         "schema": known["schema"],
-        "status": str(Status.INTERRUPTED if stopped else Status.FAILED),
+        "status": str(status),
         "error": problem.document(),
     }
     return {**head, **{name: value for name, value in known.items() if name not in head}}

@@ -12,7 +12,8 @@ import shutil
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,18 +21,22 @@ from typing import Any, TypeVar
 import anyio
 
 from semprop.bench.evaluate import Evaluation, evaluate
-from semprop.engine.errors import StorageError
+from semprop.engine.errors import StorageError, UsageError
+from semprop.engine.training.cache import ReplyCache
+from semprop.engine.training.events import Observer
+from semprop.engine.training.forking import Forked, chained
 from semprop.engine.training.ledger import is_usable
 from semprop.engine.training.openings import opened
 from semprop.engine.training.report import Result, Status
 from semprop.engine.training.runs import Run
-from semprop.engine.training.sittings import check
+from semprop.engine.training.sittings import changes, check, seconds_of
 from semprop.engine.training.specification import DEFAULT_ROLES, Specification
 from semprop.engine.training.trainer import Trainer
-from semprop.tools import render
+from semprop.tools import logs, render
+from semprop.tools.budgets import spent_before
 from semprop.tools.collecting import collecting_less
-from semprop.tools.exits import Ended, ExitCode, Problem, document_of, interrupted, problem_of
-from semprop.tools.interruption import listening
+from semprop.tools.exits import Ended, ExitCode, Problem, document_of, exhausted, interrupted, problem_of
+from semprop.tools.interruption import Patience, listening
 from semprop.tools.preparing import RUNS, Order, Prepared, Surrounding, holds_run, prepare, run_directory, run_in
 from semprop.tools.progress import Bar, Lines, Progress, Silent, tally_of, why_of
 from semprop.tools.screen import Screen
@@ -50,11 +55,15 @@ def run_loop(work: Callable[[], Awaitable[T]]) -> T:
 
 def optimize(order: Order, around: Surrounding, screen: Screen) -> Ended:
     """Run a task to its end, a signal or an error; go on with the run if its directory holds one."""
+    if order.fork is not None:
+        return fork(order, around, screen)
     if order.run is not None and holds_run(order.run):
         return resume(order, around, screen)
     prepared = prepare(order, around, screen.say)
     run = order.run or run_directory(prepared.specification.task, around)
-    return _carried_out(_in_directory(prepared, run), screen)
+    return _carried_out(
+        _in_directory(prepared, run), Sitting(patience_of(order, around, screen), order.max_seconds), screen
+    )
 
 
 def resume(order: Order, around: Surrounding, screen: Screen) -> Ended:
@@ -69,7 +78,8 @@ def resume(order: Order, around: Surrounding, screen: Screen) -> Ended:
     prepared = _in_directory(prepare(order, around, screen.say, begun), order.run)
     if not run.is_finished:
         screen.say(f"resuming a run that is {run.status}: what is recorded is not asked again")
-        return _carried_out(prepared, screen, again=True)
+        prepared.valve.purse.spent += spent_before(run, prepared.price)
+        return _carried_out(prepared, Sitting(patience_of(order, around, screen), order.max_seconds, run), screen)
     check(run, prepared.specification)
     screen.say(f"this run is finished: nothing is asked; this is its result ({run.path})")
     document: dict[str, Any] = run.meta("result")
@@ -77,17 +87,52 @@ def resume(order: Order, around: Surrounding, screen: Screen) -> Ended:
     return Ended(document)
 
 
+def fork(order: Order, around: Surrounding, screen: Screen) -> Ended:
+    """Start another run in `order.fork`: what it asks as `order.run` did is answered from there, and not paid again.
+
+    Raises:
+        UsageError: there is no run, or the new directory holds something.
+    """
+    if order.run is None or order.fork is None:
+        raise UsageError("a fork needs a run: name its directory with --run")
+    run = run_in(order.run)
+    begun = None if order.start is not None else run.initial
+    prepared = _in_directory(prepare(order, around, screen.say, begun), order.fork)
+    found = changes(run, prepared.specification)
+    screen.say(f"a fork of {run.path}: {'; '.join(map(str, found)) or 'nothing differs'}")
+    sitting = Sitting(patience_of(order, around, screen), order.max_seconds, forked=run)
+    return _carried_out(prepared, sitting, screen)
+
+
 def _in_directory(prepared: Prepared, run: Path) -> Prepared:
     return replace(prepared, specification=replace(prepared.specification, run=run))
 
 
-def _carried_out(prepared: Prepared, screen: Screen, again: bool = False) -> Ended:
+@dataclass(frozen=True, slots=True)
+class Sitting:
+    """How a run is carried on: how it is stopped, how many seconds it may take in all, what there is of it,
+    and which run it is a fork of."""
+
+    patience: Patience
+    seconds: float | None = None
+    begun: Run | None = None
+    forked: Run | None = None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Of the seconds that it may take."""
+        if self.seconds is None or self.begun is None:
+            return self.seconds
+        return max(0.0, self.seconds - seconds_of(self.begun))
+
+
+def _carried_out(prepared: Prepared, sitting: Sitting, screen: Screen) -> Ended:
     run = prepared.specification.run
     assert run is not None, "a run of the command has a directory"
     announce(prepared, screen)
     made = [parent for parent in run.absolute().parents if not parent.exists()]
     try:
-        result, problem = run_loop(partial(_optimize, prepared, screen, again))
+        result, problem = run_loop(partial(_optimize, prepared, sitting, screen))
     except BaseException:
         _drop_empty(made)
         raise
@@ -100,19 +145,33 @@ def _carried_out(prepared: Prepared, screen: Screen, again: bool = False) -> End
     return Ended(document, problem)
 
 
-async def _optimize(prepared: Prepared, screen: Screen, again: bool) -> tuple[Result, Problem | None]:
+async def _optimize(prepared: Prepared, sitting: Sitting, screen: Screen) -> tuple[Result, Problem | None]:
     spec, run = prepared.specification, prepared.specification.run
     progress = progress_of(spec, screen, steps=spec.steps, sides=2)
-    trainer = Trainer(spec, observers=[progress, *prepared.observers], price=prepared.price, resume=again)
+    again = sitting.begun is not None
+    sources: list[Forked | ReplyCache] = [*_caches(prepared)]
+    if sitting.forked is not None:
+        sources.insert(0, Forked(sitting.forked))
+    observers: list[Observer] = [progress, logs.decided, *prepared.observers]
+    trainer = Trainer(spec, observers=observers, price=prepared.price, resume=again, shared=chained(sources))
     opened = False
     try:
-        async with listening(partial(stopping, screen), leave) as interruption, trainer:
+        async with (
+            AsyncExitStack() as stack,
+            listening(prepared.valve, sitting.patience, sitting.seconds_left) as interruption,
+            trainer,
+        ):
+            for source in sources:
+                await stack.enter_async_context(source)
             opened = True
             with progress, interruption.scope:
                 async for _ in trainer:
                     pass
                 result = await trainer.report()
                 return result, _unmeasured(result)
+            if (spent := interruption.spent) is not None and interruption.number is None:
+                trainer.end(Status.BUDGET)
+                return trainer.partial(Status.BUDGET), exhausted(spent, _kept(run))
             return trainer.partial(Status.INTERRUPTED), interrupted(interruption.number or 0, _kept(run))
     except Exception as error:
         # Any error ends the run; what was recorded before it is the caller's, and the error becomes the exit code.
@@ -168,7 +227,8 @@ def evaluate_task(order: Order, around: Surrounding, screen: Screen) -> Ended:
     """Score one set of parameters on the test split."""
     prepared = prepare(order, around, screen.say)
     announce(prepared, screen)
-    evaluation, problem = run_loop(partial(_evaluate, prepared, screen))
+    patience = patience_of(order, around, screen)
+    evaluation, problem = run_loop(partial(_evaluate, prepared, patience, order.max_seconds, screen))
     if evaluation is None:
         assert problem is not None, "without an evaluation there is a reason"
         return Ended(document_of(problem), problem)
@@ -186,12 +246,24 @@ def _runs_of(order: Order) -> Path:
     return order.start.parent if is_run and order.start is not None else RUNS
 
 
-async def _evaluate(prepared: Prepared, screen: Screen) -> tuple[Evaluation | None, Problem | None]:
+async def _evaluate(
+    prepared: Prepared, patience: Patience, seconds: float | None, screen: Screen
+) -> tuple[Evaluation | None, Problem | None]:
     progress = progress_of(prepared.specification, screen, steps=0, sides=1)
-    async with listening(partial(stopping, screen), leave) as interruption:
+    async with AsyncExitStack() as stack, listening(prepared.valve, patience, seconds) as interruption:
+        caches = [await stack.enter_async_context(cache) for cache in _caches(prepared)]
         with progress, interruption.scope:
-            return await evaluate(prepared.specification, observers=[progress], price=prepared.price), None
-        return None, interrupted(interruption.number or 0, "an evaluation keeps nothing; start it again")
+            found = await evaluate(
+                prepared.specification,
+                observers=[progress, *prepared.observers],
+                price=prepared.price,
+                shared=chained(caches),
+            )
+            return found, None
+        told = "an evaluation keeps nothing; start it again"
+        if (spent := interruption.spent) is not None and interruption.number is None:
+            return None, exhausted(spent, told)
+        return None, interrupted(interruption.number or 0, told)
 
 
 # both -----------------------------------------------------------------------------------------------------------------
@@ -234,9 +306,20 @@ def progress_of(spec: Specification, screen: Screen, *, steps: int, sides: int) 
     return Silent() if screen.json else Lines(tally, screen.say, now, why, later)
 
 
-def stopping(screen: Screen) -> None:
-    """The first signal."""
-    screen.warn("stopping: what was paid for is being saved; once more to stop at once")
+def _caches(prepared: Prepared) -> list[ReplyCache]:
+    return [] if prepared.cache is None else [prepared.cache]
+
+
+def patience_of(order: Order, around: Surrounding, screen: Screen) -> Patience:
+    """How a command is stopped; says so at the first signal."""
+
+    def on_first() -> None:
+        screen.warn(
+            f"stopping: nothing more is sent, and what is under way has {order.grace:g} s to come back; once more to "
+            "stop at once"
+        )
+
+    return Patience(on_first, leave, around.providers.clock, order.grace)
 
 
 def leave(number: int) -> None:

@@ -29,12 +29,14 @@ from semprop.engine.graph_changes import only
 from semprop.engine.methods.catalogue import Choices, Options, default_gate, graph_for, method_named
 from semprop.engine.methods.labels import with_wrong_labels
 from semprop.engine.parameters import Parameters, value_of
+from semprop.engine.training.cache import ReplyCache
 from semprop.engine.training.events import Observer
 from semprop.engine.training.journal import FILE_NAME
 from semprop.engine.training.runs import Run
 from semprop.engine.training.specification import DEFAULT_ROLES, Specification
 from semprop.engine.training.telemetry import Price
 from semprop.providers.base import Usage
+from semprop.providers.budget import Caps
 from semprop.providers.layers import Stack
 from semprop.providers.limiter import Limiter
 from semprop.providers.specification import load as load_providers
@@ -42,7 +44,11 @@ from semprop.providers.specification import resolve as resolve_provider
 from semprop.providers.stack import connect
 from semprop.providers.surroundings import Surroundings
 from semprop.providers.transport import Transport
+from semprop.providers.valve import Valve
+from semprop.tools.budgets import check_caps
 from semprop.tools.descriptors import SPARE, raise_file_limit
+from semprop.tools.interruption import GRACE
+from semprop.tools.stores import cache_of
 
 RUNS = Path("semprop-runs")
 """Where runs are kept unless told otherwise."""
@@ -66,6 +72,12 @@ class Order:
         judge_labels: a file of the user's own grades, to check a judge by.
         start: a JSON file of parameter values, or a run's directory.
         run: the directory of the run; None gives it a name below `RUNS`.
+        max_calls, max_tokens, max_input_tokens, max_output_tokens, max_usd, max_seconds: the most that may be spent;
+            None is no cap.
+        grace: seconds that requests on the wire may take to come back after a stop.
+        fork: the directory of a new run, which is answered from `run` where requests are the same.
+        cache: the directory of replies that runs share; None takes the user's own if a provider costs money.
+        no_cache: share nothing.
     """
 
     task: str
@@ -95,11 +107,39 @@ class Order:
     train: int | None = None
     gate_size: int | None = None
     test: int | None = None
+    max_calls: int | None = None
+    max_tokens: int | None = None
+    max_input_tokens: int | None = None
+    max_output_tokens: int | None = None
+    max_usd: float | None = None
+    max_seconds: float | None = None
+    grace: float = GRACE
+    fork: Path | None = None
+    cache: Path | None = None
+    no_cache: bool = False
+
+    @property
+    def caps(self) -> Caps:
+        """The most that may be spent; seconds apart.
+
+        Raises:
+            SpecificationError: a cap is no number.
+        """
+        try:
+            return Caps(
+                calls=self.max_calls,
+                tokens=self.max_tokens,
+                input=self.max_input_tokens,
+                output=self.max_output_tokens,
+                usd=self.max_usd,
+            )
+        except ValueError as error:
+            raise SpecificationError(str(error)) from error
 
     def recipe(self) -> dict[str, Any]:
         """What makes this order again, wherever the command is started then: JSON data, with whole paths. Where the
         parameters start is not in it: a journal holds their values."""
-        left_out = ("run", "start", "options")
+        left_out = ("run", "start", "options", "fork")
         kept = {each.name: _absolute(getattr(self, each.name)) for each in fields(self) if each.name not in left_out}
         options = {each.name: getattr(self.options, each.name) for each in fields(Options)}
         return {**kept, "task": _absolute_task(self.task), "roles": dict(self.roles), "options": options}
@@ -160,12 +200,15 @@ class Surrounding:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A task with the specification of its run, what its calls cost, and who watches."""
+    """A task with the specification of its run, what its calls cost, what every attempt of theirs passes, and who
+    watches."""
 
     task: Task
     roles: Mapping[str, str] = field(hash=False)
     specification: Specification
     price: Price
+    valve: Valve
+    cache: ReplyCache | None = None
     observers: tuple[Observer, ...] = ()
 
 
@@ -193,7 +236,8 @@ def prepare(
     if start is None and order.start is not None:
         start = parameters_in(order.start, graph)
     roles = roles_of(order.roles, task.defaults.providers) if order.roles or task.defaults.providers else {}
-    providers = connected(order, roles, around.providers)
+    valve = Valve(order.caps)
+    providers = connected(order, roles, around.providers, valve)
     defaults = task.defaults
     source = data_source(order.data, os.environ, say)
     sizes = _sizes(order, defaults.sizes)
@@ -226,7 +270,8 @@ def prepare(
     if own := source.own():
         notes.append(f"your own files stand in for published ones: {', '.join(own)}; results are not comparable")
     specification = replace(specification, notes=tuple(note for note in notes if note))
-    return Prepared(task, roles, specification, priced(providers), around.observers)
+    cache = cache_of(order.cache, order.no_cache, providers.values())
+    return Prepared(task, roles, specification, priced(providers), valve, cache, around.observers)
 
 
 def _given(value: int | None, default: int) -> int:
@@ -264,7 +309,7 @@ def roles_of(given: Mapping[str, str], defaults: Mapping[str, str]) -> dict[str,
     return {role: named.get(role, named["forward"]) for role in (*DEFAULT_ROLES, *named)}
 
 
-def connected(order: Order, roles: Mapping[str, str], around: Surroundings) -> dict[str, Stack]:
+def connected(order: Order, roles: Mapping[str, str], around: Surroundings, valve: Valve) -> dict[str, Stack]:
     """One provider for each different specification, and one limiter and one transport for all: roles of one account
     share its limits, those of one endpoint its connections."""
     named = {} if order.providers is None else load_providers(order.providers)
@@ -278,9 +323,10 @@ def connected(order: Order, roles: Mapping[str, str], around: Surroundings) -> d
         bound = None if specification.kind == "embedded" or specification.in_flight is not None else order.in_flight
         if bound is not None and bound < 1:
             raise SpecificationError(f"--in-flight is {bound} for {role}: give 1 or more")
-        stacks[text] = connect(
-            specification, named=named, in_flight=bound, surroundings=around, limiter=limiter, transport=transport
+        stack = stacks[text] = connect(
+            specification, in_flight=bound, surroundings=around, limiter=limiter, transport=transport, valve=valve
         )
+        check_caps(order.caps, text, stack.price, specification)
     raise_file_limit(transport.connections + SPARE)
     return {role: stacks[text] for role, text in roles.items()}
 

@@ -46,10 +46,11 @@ from semprop.engine.training.report import RESULT_SCHEMA
 from semprop.engine.training.specification import DEFAULT_ROLES, Specification
 from semprop.engine.training.telemetry import Price
 from semprop.providers.errors import ProviderError
+from semprop.providers.valve import Valve
 from semprop.tools import render
 from semprop.tools.exits import Ended, ExitCode, Problem, document_of, interrupted, problem_of
-from semprop.tools.interruption import listening
-from semprop.tools.optimizing import leave, progress_of, run_loop, stopping
+from semprop.tools.interruption import Patience, listening
+from semprop.tools.optimizing import patience_of, progress_of, run_loop
 from semprop.tools.preparing import Order, Surrounding, connected, priced, roles_of, run_directory
 from semprop.tools.screen import Screen, plain
 
@@ -111,9 +112,8 @@ def reproduce(order: ReproduceOrder, around: Surrounding, screen: Screen) -> End
     """Plan, ask for --yes, run, and tell."""
     plan = order.plan
     roles = roles_of(order.roles, MODELS)
-    stacks = connected(
-        Order(task=plan.name, providers=order.providers, in_flight=order.in_flight), roles, around.providers
-    )
+    asked, valve = Order(task=plan.name, providers=order.providers, in_flight=order.in_flight), Valve()
+    stacks = connected(asked, roles, around.providers, valve)
     price, source = priced(stacks), data_source(order.data, os.environ, screen.say)
     specs = [(unit, specification(plan, unit, stacks, source, order.in_flight)) for unit in units(plan)]
     planned = projection(specs, price)
@@ -123,17 +123,27 @@ def reproduce(order: ReproduceOrder, around: Surrounding, screen: Screen) -> End
         told = "nothing was run: add --yes to spend this, or name other providers (--forward simulated: costs nothing)"
         unpaid = Problem("UsageError", told, ExitCode.INPUT)
         return Ended(document_of(unpaid, document), unpaid)
-    ran, problem = run_loop(partial(_run, specs, price, around, screen))
+    ran, problem = run_loop(
+        partial(_run, specs, price, Stop(valve, patience_of(asked, around, screen)), around, screen)
+    )
     document = _finished(document, plan, ran)
     screen.show(*table_words(plan, ran, document["result"]))
     return Ended(document if problem is None else document_of(problem, document), problem)
 
 
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """How the order is stopped, and what stops sending then."""
+
+    valve: Valve
+    patience: Patience
+
+
 async def _run(
-    specs: Sequence[tuple[Unit, Specification]], price: Price, around: Surrounding, screen: Screen
+    specs: Sequence[tuple[Unit, Specification]], price: Price, stop: Stop, around: Surrounding, screen: Screen
 ) -> tuple[list[Ran], Problem | None]:
     ran: list[Ran] = []
-    async with listening(partial(stopping, screen), leave) as interruption:
+    async with listening(stop.valve, stop.patience) as interruption:
         with interruption.scope:
             for number, (unit, spec) in enumerate(specs, 1):
                 directory = run_directory(f"reproduce-{unit.name}", around)

@@ -22,7 +22,8 @@ def resume(run: Path, changes: Mapping[str, Any], around: Surrounding, screen: S
     Raises:
         UsageError: the run was not made by this command, or is another one with these changes.
     """
-    return optimizing.resume(order_of(run, changes), around, screen)
+    order = order_of(run, changes)
+    return optimizing.resume(order, around, screen) if order.fork is None else optimizing.fork(order, around, screen)
 
 
 def order_of(run: Path, changes: Mapping[str, Any]) -> Order:

@@ -12,7 +12,8 @@ from semprop.bench.diagnosis.results import CHEAP, PARTS
 from semprop.bench.reproduction.experiment import EXPERIMENTS
 from semprop.bench.reproduction.protocol import ARMS, Protocol
 from semprop.tools import diagnosing, reproducing
-from semprop.tools.command import (
+from semprop.tools.command import Work
+from semprop.tools.flags import (
     PROVIDER_PANEL,
     Count,
     Data,
@@ -27,7 +28,6 @@ from semprop.tools.command import (
     Size,
     Start,
     Task,
-    Work,
 )
 from semprop.tools.preparing import order_of
 

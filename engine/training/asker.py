@@ -6,6 +6,7 @@ outcomes are on record (law L1), and pays for equal requests once (law L2).
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import inspect
@@ -22,10 +23,11 @@ import numpy as np
 import orjson
 
 from semprop.engine.dispatcher import Dispatcher, Job, Rank
-from semprop.engine.errors import ContentError, NodeError, ReplayError, SempropError
+from semprop.engine.errors import ContentError, NodeError, ReplayError, SempropError, StorageError
 from semprop.engine.outcomes import Failure, FailureKind, Outcome, Position, Returned, failure_of
 from semprop.engine.replies import ReplyStyle
 from semprop.engine.seam import FunctionCall, ModelCall
+from semprop.engine.training.cache import Shared, shared_key
 from semprop.engine.training.events import Announcer, CallDone
 from semprop.engine.training.ledger import Ledger, is_usable
 from semprop.engine.training.specification import Specification
@@ -70,7 +72,15 @@ def rank_of(phase: str, level: int, order: int) -> Rank:
 class Asker:
     """Implements `semprop.engine.seam.Seam` for one run."""
 
-    def __init__(self, spec: Specification, ledger: Ledger, telemetry: Telemetry, announce: Announcer) -> None:
+    def __init__(
+        self,
+        spec: Specification,
+        ledger: Ledger,
+        telemetry: Telemetry,
+        announce: Announcer,
+        shared: Shared | None = None,
+    ) -> None:
+        self._shared = shared
         self._spec, self._ledger, self._telemetry, self._announce = spec, ledger, telemetry, announce
         providers = tuple(dict.fromkeys(spec.providers.values()))
         self._listening = tuple(provider for provider in providers if isinstance(provider, Quiescent))
@@ -105,7 +115,8 @@ class Asker:
             shared = outcome is not None or self._dispatcher.shares(key)
             if outcome is None:
                 rank = rank_of(position.phase, call.level, call.order)
-                work = partial(self._call_model, position, key, call, provider, rank)
+                ask = self._call_model if self._shared is None else self._call_shared
+                work = partial(ask, position, key, call, provider, rank)
                 outcome = await self._dispatcher.result(key, rank, work)
             if shared:
                 await self._again(position, key, outcome)
@@ -181,13 +192,30 @@ class Asker:
 
     # Models -------------------------------------------------------------------------------------------------------
 
+    async def _call_shared(
+        self, position: Position, key: str, call: ModelCall, provider: Provider, rank: Rank, job: Job
+    ) -> Outcome:
+        """The same where other runs may have asked already, or may be asking now."""
+        assert self._shared is not None, "there is somebody to share with"
+        address = shared_key(key, call.request, self._spec.seed)
+        async with self._shared.claim(address) as found:
+            if found is not None:
+                job.keep()
+                await self._ledger.settle(position, key, found)
+                self._telemetry.again(position)
+                return found
+            outcome = await self._call_model(position, key, call, provider, rank, job)
+            if is_usable(outcome):
+                await self._shared.keep(address, outcome)
+            return outcome
+
     async def _call_model(
         self, position: Position, key: str, call: ModelCall, provider: Provider, rank: Rank, job: Job
     ) -> Outcome:
         """The job of a request: in flight is what was sent and is not yet durable, so a kill loses no more."""
         ledger, telemetry, asked = self._ledger, self._telemetry, call.request
         # What ends a step goes first in a limiter's queue, too; then the gate, then forward.
-        sent = Sent()
+        sent = Sent(partial(self._further, position, key))
         admission = Admission(self._flow, rank[0], rank[1], node=position.node, sent=sent)
         request = Request(asked.messages, asked.sampling, asked.schema, asked.draw, asked.sample, admission)
         outcome: Completion | Failure | None = None
@@ -202,15 +230,32 @@ class Asker:
                 outcome = failure_of(error)
             job.keep()
             usd = telemetry.called(position, call.role, outcome)
+            if sent.attempts and (sent.attempts > 1 or isinstance(outcome, Failure)):
+                ledger.charge(position, key, sent.attempts, _spent(sent), more=False)
             await ledger.settle(position, key, outcome)
         finally:
             telemetry.in_flight -= 1
-            if outcome is None and sent.attempts != 0:
-                telemetry.unanswered(position, sent.attempts or 1)
+            if outcome is None:
+                self._unanswered(position, key, sent)
         if self._announce.observed:
             self._report(position, outcome, usd)
         self._watch(self._roles[call.role][1], outcome)
         return outcome
+
+    async def _further(self, position: Position, key: str, sent: Sent) -> None:
+        """A further attempt is about to be sent, which is durable before it is."""
+        mark = self._ledger.charge(position, key, sent.attempts or 0, _spent(sent), more=True)
+        if mark > self._ledger.durable:
+            await self._ledger.reach(mark)
+
+    def _unanswered(self, position: Position, key: str, sent: Sent) -> None:
+        """A request ends without an outcome: it was cancelled, or the provider stopped."""
+        if sent.attempts != 0:
+            self._telemetry.unanswered(position, sent.attempts or 1)
+        if sent.attempts is not None:
+            # Storage that fails is told to whoever waits for it; this must not hide why the request ends.
+            with contextlib.suppress(StorageError):
+                self._ledger.charge(position, key, sent.attempts, _spent(sent), more=False)
 
     def _report(self, position: Position, outcome: Completion | Failure, usd: float | None) -> None:
         failed = isinstance(outcome, Failure)
@@ -255,6 +300,11 @@ class Asker:
             raise
         except Exception as error:  # noqa: BLE001 — recorded: a tool's error excludes the example, it is never a score
             return Failure(FailureKind.FUNCTION, f"{call.name} raised {type(error).__name__}: {error}")
+
+
+def _spent(sent: Sent) -> dict[str, float] | None:
+    """What a budget counted of a request, as JSON data."""
+    return None if sent.spent is None else dict(sent.spent.document())
 
 
 def _known(value: Any) -> Any:

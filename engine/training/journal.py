@@ -18,6 +18,7 @@ import shutil
 import sqlite3
 import time
 from collections import OrderedDict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,10 @@ class Journal:
         if mark > self._writer.durable:
             # What was noted by now is durable no later than what is noted next.
             await self.flush()
+
+    def charge(self, position: Position, key: str, attempts: int, spent: Mapping[str, float] | None, more: bool) -> int:
+        body = orjson.dumps({"attempts": attempts, "spent": None if spent is None else dict(spent), "open": more})
+        return self._record(Kind.CHARGE, key, position_text(position), None, body)
 
     async def settle(self, position: Position, key: str, outcome: Outcome) -> None:
         usable = is_usable(outcome)

@@ -6,6 +6,7 @@ Law L2: a reply is durable before it is used. `settle` returns once that holds, 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from semprop.engine.outcomes import Failure, Outcome, Position, Returned
@@ -44,6 +45,16 @@ class Ledger(Protocol):
 
         Raises:
             StorageError: it could not be written; nothing may be sent.
+        """
+
+    def charge(self, position: Position, key: str, attempts: int, spent: Mapping[str, float] | None, more: bool) -> int:
+        """Note what the attempts of a request may have cost so far, where its outcome alone will not tell; gives the
+        mark that must be durable before a further attempt is sent.
+
+        Args:
+            attempts: on the wire so far; 0: it was not sent, and will not be.
+            spent: as a budget counted them; None: nobody did.
+            more: whether a further attempt is about to be sent.
         """
 
     async def settle(self, position: Position, key: str, outcome: Outcome) -> None:
@@ -99,6 +110,9 @@ class MemoryLedger:
 
     async def reach(self, mark: int) -> None:
         return None
+
+    def charge(self, position: Position, key: str, attempts: int, spent: Mapping[str, float] | None, more: bool) -> int:
+        return 0
 
     async def settle(self, position: Position, key: str, outcome: Outcome) -> None:
         if not is_usable(outcome) or key in self._outcomes:

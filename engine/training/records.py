@@ -25,13 +25,15 @@ SCHEMA_VERSION = 3
 
 class Kind(StrEnum):
     """What a record is: a request about to be sent; what came of one, if equal requests may be served by it; what came
-    of one otherwise (a provider failed); a position that another record answers; a text that requests name."""
+    of one otherwise (a provider failed); a position that another record answers; a text that requests name; what the
+    attempts of a request may have cost, where that is more than its outcome tells."""
 
     INTENT = "intent"
     OUTCOME = "outcome"
     FAULT = "fault"
     LINK = "link"
     TEXT = "text"
+    CHARGE = "charge"
 
 
 SCHEMA = """
@@ -52,9 +54,16 @@ REOPENED = "CREATE INDEX IF NOT EXISTS records_by_position ON records (position)
 again."""
 
 ANSWERED = (
-    "SELECT kind, key, body FROM records WHERE kind <> 'intent' AND position = ? ORDER BY kind = 'link', id LIMIT 1"
+    "SELECT kind, key, body FROM records WHERE kind <> 'intent' AND kind <> 'charge' AND position = ? "
+    "ORDER BY kind = 'link', id LIMIT 1"
 )
 """What answers a position: its own outcome, else a link to that of an equal request."""
+
+CALLS = (
+    "SELECT position, kind, role, body FROM records WHERE kind IN ('intent', 'outcome', 'fault', 'charge') "
+    "ORDER BY position, id"
+)
+"""What was sent at each position, what came of it, and what it cost."""
 
 COLUMNS = 7
 """Of a record: id, kind, key, position, role, body, at."""

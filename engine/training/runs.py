@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +16,14 @@ import orjson
 
 from semprop.engine.errors import StorageError
 from semprop.engine.graph_json import Functions, from_json
-from semprop.engine.outcomes import Outcome, Position, outcome_of
+from semprop.engine.outcomes import Failure, Outcome, Position, outcome_of
 from semprop.engine.parameters import Parameters, value_of
 from semprop.engine.training.bodies import unpacked
 from semprop.engine.training.journal import FILE_NAME, check_version
 from semprop.engine.training.lock import is_running
 from semprop.engine.training.program import Program
-from semprop.engine.training.records import expanded, text_of
+from semprop.engine.training.records import CALLS, Kind, expanded, text_of
+from semprop.providers.base import Completion
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +47,48 @@ class Exchange:
 
 
 @dataclass(frozen=True, slots=True)
+class Charge:
+    """What the attempts of one asking may have cost, as a budget counted it. `is_open`: a further attempt was about to
+    be sent, whose cost is not in it and not known."""
+
+    attempts: int
+    spent: dict[str, float] | None
+    is_open: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
-    """What was sent to a provider at one position, in all sittings: the outcome that came of it, if one did, and how
-    many intents have none, which may have been charged all the same. `request` is what was asked."""
+    """What was sent to a provider at one position, in all sittings.
+
+    Attributes:
+        outcome: what came of it, if anything did.
+        charges: of each asking whose cost is more than its outcome tells.
+        unknown: askings of which only the intent is on record: one attempt of each may have been charged.
+        request: what was asked.
+    """
 
     position: Position
     role: str
     outcome: Outcome | None
-    unanswered: int
+    charges: tuple[Charge, ...]
+    unknown: int
     request: dict[str, Any]
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the cost of the outcome is not among the charges."""
+        outcome = self.outcome
+        if not isinstance(outcome, Completion | Failure):
+            return False
+        return all(charge.is_open or charge.attempts != outcome.attempts for charge in self.charges)
+
+    @property
+    def unanswered(self) -> int:
+        """Attempts of askings without an outcome, which may have been charged."""
+        sent = sum(charge.attempts + charge.is_open for charge in self.charges)
+        if isinstance(self.outcome, Completion | Failure) and not self.is_plain:
+            sent -= self.outcome.attempts
+        return sent + self.unknown
 
 
 class Run:
@@ -97,23 +133,21 @@ class Run:
                 yield Exchange(position, role, whole(request), outcome)
 
     def calls(self) -> Iterator[Call]:
-        """Every request that was sent, or was about to be, in the order of the first intents."""
-        query = (
-            "SELECT i.position, i.role, i.request, count(*), (SELECT o.body FROM outcomes o "
-            "WHERE o.position = i.position ORDER BY o.id LIMIT 1) FROM intents i GROUP BY i.position ORDER BY min(i.id)"
-        )
-        with self._whole() as whole:
-            for position, role, request, intents, body in self._rows(query, ()):
-                outcome = None if body is None else outcome_of(unpacked(body))
-                unanswered = intents - (outcome is not None)
-                yield Call(Position(*orjson.loads(position)), role, outcome, unanswered, whole(request))
+        """What was sent at each position, or was about to be; in no particular order."""
+        with contextlib.closing(self._connected()) as connection, self._whole() as whole:
+            try:
+                for position, group in groupby(connection.execute(CALLS), itemgetter(0)):
+                    call = _call(position, [tuple(row[1:]) for row in group], whole)
+                    if call is not None:
+                        yield call
+            except sqlite3.Error as error:
+                raise StorageError(f"{self.path / FILE_NAME} cannot be read: {error}") from error
 
     def last_written(self, since: float, until: float | None = None) -> float:
         """When the last row of a request was written in a stretch of time (seconds since 1970); `since` if none was."""
         upto = float("inf") if until is None else until
-        query = "SELECT max(at) FROM {} WHERE at BETWEEN ? AND ?"
-        found = [self._rows(query.format(table), (since, upto))[0][0] for table in ("intents", "outcomes")]
-        return max((at for at in found if at is not None), default=since)
+        ((found,),) = self._rows("SELECT max(at) FROM records WHERE at BETWEEN ? AND ?", (since, upto))
+        return since if found is None else float(found)
 
     @property
     def status(self) -> str:
@@ -167,6 +201,26 @@ class Run:
             return connection.execute(query, values).fetchall()
         except sqlite3.Error as error:
             raise StorageError(f"{self.path / FILE_NAME} cannot be read: {error}") from error
+
+
+def _call(position: str, rows: list[tuple[Any, ...]], whole: Callable[[bytes], dict[str, Any]]) -> Call | None:
+    """What the records of one position say; None if nothing was asked there."""
+    intents = [(role, body) for kind, role, body in rows if kind == Kind.INTENT]
+    if not intents:
+        return None
+    answers = [body for kind, _, body in rows if kind in (Kind.OUTCOME, Kind.FAULT)]
+    outcome = outcome_of(unpacked(answers[0])) if answers else None
+    told: list[Charge] = []
+    for body in (unpacked(body) for kind, _, body in rows if kind == Kind.CHARGE):
+        charge = Charge(body["attempts"], body["spent"], body["open"])
+        # One asking says more and more of its attempts, until it is over; the next begins anew.
+        if told and told[-1].is_open and charge.attempts > told[-1].attempts:
+            told[-1] = charge
+        else:
+            told.append(charge)
+    role, request = intents[-1]
+    call = Call(Position(*orjson.loads(position)), role, outcome, tuple(told), 0, whole(request))
+    return replace(call, unknown=max(0, len(intents) - len(told) - call.is_plain))
 
 
 def load(path: Path | str, functions: Functions | None = None) -> Program:

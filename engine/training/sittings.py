@@ -20,7 +20,7 @@ from semprop.engine.graph_json import to_json
 from semprop.engine.training.journal import Journal
 from semprop.engine.training.ledger import Ledger, MemoryLedger
 from semprop.engine.training.lock import Lock, hold
-from semprop.engine.training.resuming import check_same
+from semprop.engine.training.resuming import Difference, check_same, differences
 from semprop.engine.training.runs import Run
 from semprop.engine.training.specification import Specification, document_of_specification
 from semprop.engine.training.telemetry import Telemetry
@@ -114,11 +114,18 @@ def check(run: Run, spec: Specification) -> None:
     recorded, environment = run.meta("specification"), run.meta("environment") or {}
     if recorded is None:
         raise UsageError(f"{run.path} holds the replies of a proxy, not a run: name a run's directory")
-    check_same(
-        {**recorded, "graph": _by_name(run.meta("graph"))},
-        {**document_of_specification(spec), "graph": _by_name(to_json(spec.graph))},
-        environment.get("semprop", "of an unknown version"),
-    )
+    check_same(*_both(run, spec), environment.get("semprop", "of an unknown version"))
+
+
+def changes(run: Run, spec: Specification) -> tuple[Difference, ...]:
+    """What makes a specification another one than that of a recorded run, field by field."""
+    return differences(*_both(run, spec))
+
+
+def _both(run: Run, spec: Specification) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The recorded specification and the present one, each with its graph."""
+    recorded = {**run.meta("specification"), "graph": _by_name(run.meta("graph"))}
+    return recorded, {**document_of_specification(spec), "graph": _by_name(to_json(spec.graph))}
 
 
 def _by_name(graph: str) -> dict[str, Any]:

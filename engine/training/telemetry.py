@@ -76,8 +76,8 @@ class Telemetry:
         """Count what an earlier sitting of the run sent at a position."""
         if isinstance(outcome, Completion | Failure):
             self.called(position, role, outcome)
-        for _ in range(unanswered):
-            self.unanswered(position)
+        if unanswered:
+            self.unanswered(position, unanswered)
 
     def _note(self, position: Position) -> None:
         if position.phase in RUN_AHEAD:

@@ -33,6 +33,7 @@ from semprop.engine.passes.loss import loss_of
 from semprop.engine.scheduler import Start, in_order, together
 from semprop.engine.training.approximate import approximate
 from semprop.engine.training.asker import Asker
+from semprop.engine.training.cache import Shared
 from semprop.engine.training.claim import HeldOutReport, Row, Searched, held_out, held_out_document
 from semprop.engine.training.documents import (
     gradients_document,
@@ -64,6 +65,7 @@ class Trainer:
         observers: called with every event, in order; they cannot change anything.
         price: (role, usage) → dollars, for the telemetry.
         resume: go on from the journal in `spec.run`, repeating no recorded call.
+        shared: where requests may be answered from besides the run's own journal, open: a `ReplyCache`.
 
     Raises (on entering):
         UsageError: the run directory exists, and `resume` was not asked for; or it holds another run, or another
@@ -79,6 +81,7 @@ class Trainer:
         price: Price = unpriced,
         clock: Clock | None = None,
         resume: bool = False,
+        shared: Shared | None = None,
     ) -> None:
         self.spec = spec
         self.parameters: Parameters = spec.initial
@@ -87,6 +90,7 @@ class Trainer:
         self._announce = Announcer([*observers])
         self._clock = clock or SystemClock()
         self._resume = resume
+        self._shared = shared
         self._stack = AsyncExitStack()
         self._ledger: Ledger | None = None
         self._is_copy = CopyGuard(spec.splits.train)
@@ -95,6 +99,7 @@ class Trainer:
         self._tried: dict[str, dict[str, None]] = {}
         self._busy = False
         self._result: Result | None = None
+        self._ended = Status.INTERRUPTED
 
     async def __aenter__(self) -> Self:
         self._began = self._clock.now()
@@ -106,7 +111,7 @@ class Trainer:
             await self._stack.aclose()
             raise
         self._ledger = self._sitting.ledger
-        self._asker = Asker(self.spec, self._ledger, self.telemetry, self._announce)
+        self._asker = Asker(self.spec, self._ledger, self.telemetry, self._announce, self._shared)
         self._stage = Stage(
             wiring(self.spec.graph), self.spec.loss, self._asker, 2 * self.spec.in_flight, self._announce
         )
@@ -122,7 +127,7 @@ class Trainer:
                     if self._result is None and isinstance(ledger, Journal) and not isinstance(error, StorageError):
                         # Cancellation and Ctrl-C are no faults of the run.
                         failed = kind is not None and issubclass(kind, Exception)
-                        ledger.describe("status", str(Status.FAILED if failed else Status.INTERRUPTED))
+                        ledger.describe("status", str(Status.FAILED if failed else self._ended))
                     if not isinstance(error, StorageError):
                         self._sitting.end(self._clock.now() - self._began)
                 finally:
@@ -253,6 +258,10 @@ class Trainer:
             await ledger.flush()
             self._result = result
         return self._result
+
+    def end(self, status: Status) -> None:
+        """Say what ends the run before its end, if it is not `interrupted`; for the journal."""
+        self._ended = status
 
     def partial(self, status: Status, report: HeldOutReport | None = None) -> Result:
         """The result as it stands now; for a run that was stopped, with that status."""

@@ -17,7 +17,7 @@ from collections import deque
 from typing import Any
 
 from semprop.engine.errors import StorageError
-from semprop.engine.training.bodies import WHOLE, compressed
+from semprop.engine.training.bodies import compressed
 from semprop.engine.training.records import COLUMNS
 
 GROUP = 100
@@ -162,7 +162,7 @@ def commit(connection: sqlite3.Connection, batch: Batch) -> StorageError | None:
     values = batch.values
     for place in range(_BODY, len(values), COLUMNS):
         # Here, off the event loop and without its lock: a body of 10 kB takes 0.1 ms.
-        if values[place] is not None and len(values[place]) >= WHOLE:
+        if values[place] is not None:
             values[place] = compressed(values[place])
     try:
         connection.execute("BEGIN IMMEDIATE")

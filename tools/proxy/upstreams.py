@@ -13,7 +13,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-import orjson
 import structlog
 
 from semprop.engine.errors import SpecificationError
@@ -27,10 +26,8 @@ from semprop.providers.specification import Specification, resolve
 from semprop.providers.stack import connect
 from semprop.providers.surroundings import Surroundings
 from semprop.providers.transport import Transport
+from semprop.tools.budgets import check_caps
 from semprop.tools.proxy.attempts import Accounts, Attempts
-
-_UNBOUNDED = ("n", "best_of", "max_tokens", "max_completion_tokens", "max_output_tokens")
-"""Fields of a body that change how long replies may be."""
 
 HELD = 30.0
 """Seconds for which a stopped upstream is not asked."""
@@ -72,10 +69,9 @@ class Upstream:
         """What answers; a part of every key of the store."""
         return self._stack.identity
 
-    @property
-    def is_priced(self) -> bool:
-        """Whether the price of its tokens is known."""
-        return self._stack.price(Usage(1, 0, 0, 1)) is not None
+    def price(self, usage: Usage) -> float | None:
+        """US dollars of a usage; None where its price is unknown."""
+        return self._stack.price(usage)
 
     def filled(self, request: Request) -> Request:
         """The request as it will be asked: what it leaves open is as the settings say."""
@@ -180,7 +176,7 @@ class Upstreams:
                 )
             opened = _connecting(specification, around, self.limiter, transport)
             self.names[name] = Upstream(name, opened, specification.sampling, around.clock)
-            _check(caps, self.names[name], specification)
+            check_caps(caps, name, self.names[name].price, specification)
         models = Counter(specification.model for specification in specifications)
         for specification, upstream in zip(specifications, self.names.values(), strict=True):
             self._routes[specification.text] = upstream
@@ -210,22 +206,6 @@ class Upstreams:
         finally:
             for upstream in entered:
                 await upstream.__aexit__(None, None, None)
-
-
-def _check(caps: Caps, upstream: Upstream, specification: Specification) -> None:
-    """Refuse an upstream whose worst case cannot be known."""
-    if caps.usd is not None and not upstream.is_priced:
-        raise SpecificationError(
-            f"no price is known for {upstream.name!r}, so its dollars cannot be capped: give it `prices` in the "
-            "providers file, or cap calls and tokens instead"
-        )
-    fields = orjson.loads(specification.body)
-    unbounded = next((field for field in _UNBOUNDED if field in fields), None)
-    if caps.bounds_output and unbounded is not None:
-        raise SpecificationError(
-            f"the `body` of {upstream.name!r} sets {unbounded!r}, so the length of its replies cannot be capped: leave "
-            "it out, and give `max_tokens` under `sampling`"
-        )
 
 
 def _connecting(
