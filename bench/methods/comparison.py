@@ -69,6 +69,7 @@ class Run:
     evaluation: Evaluation | None = None
     changed: int = 0
     parameters: Mapping[str, str] = field(default_factory=dict, hash=False)
+    is_package: bool = False
 
     def document(self) -> dict[str, Any]:
         """As JSON data; figures are null where nothing was measured."""
@@ -76,6 +77,7 @@ class Run:
         spent = self.spent
         return {
             "name": self.name,
+            "package": self.is_package,
             "seed": self.seed,
             "status": self.status,
             "note": self.note,
@@ -116,7 +118,7 @@ async def compared(asked: Comparison, clock: Clock, say: Callable[[str], None], 
             ended(await _own(asked, name, seed, replace(spec, method=made[seed]), clock))
         for name in asked.peers:
             if absent[name]:
-                ended(Run(name, seed, "not installed", absent[name]))
+                ended(Run(name, seed, "not installed", absent[name], is_package=True))
             else:
                 say(f"seed {seed}: {name} …")
                 ended(await _peer(asked, name, seed, spec, clock))
@@ -136,7 +138,7 @@ async def _peer(asked: Comparison, name: str, seed: int, spec: Specification, cl
         said = await optimized(name, asked.python, Desk(spec), served, seed, asked.most_seconds)
         seconds, spent = clock.now() - began, await served.spent()
     parameters, note = taken(spec, said)
-    run = Run(name, seed, "failed" if said.failed else "done", note, said.version, spent, seconds)
+    run = Run(name, seed, "failed" if said.failed else "done", note, said.version, spent, seconds, is_package=True)
     return await _scored(run, spec, parameters)
 
 

@@ -94,7 +94,9 @@ def cells(run: Run) -> tuple[str, ...]:
 
 def means(runs: Sequence[Run]) -> Iterator[tuple[str, float, int]]:
     """(method, mean score over seeds, how many seeds) of what was measured."""
-    for name in dict.fromkeys(run.name for run in runs):
-        scores = [run.evaluation.score for run in runs if run.name == name and run.evaluation is not None]
+    names = [f"{run.name} (package)" if run.is_package else run.name for run in runs]
+    for name in dict.fromkeys(names):
+        found = (run.evaluation for run, each in zip(runs, names, strict=True) if each == name)
+        scores = [evaluation.score for evaluation in found if evaluation is not None]
         if scores:
             yield name, sum(scores) / len(scores), len(scores)

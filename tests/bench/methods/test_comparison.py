@@ -3,12 +3,14 @@
 import pytest
 
 from semprop.bench.data import data_source
+from semprop.bench.evaluate import Evaluation
 from semprop.bench.methods.comparison import Run, taken
 from semprop.bench.methods.ledger import NOMINAL, upstreams
 from semprop.bench.methods.programs import PROGRAMS, Ended, deviations, missing
-from semprop.bench.methods.report import COLUMNS, cells
+from semprop.bench.methods.report import COLUMNS, cells, means
 from semprop.bench.tasks import resolve
 from semprop.engine import Specification, semantic
+from semprop.engine.statistics import Interval
 from semprop.providers import Scripted
 
 
@@ -51,6 +53,15 @@ def test_a_package_that_is_not_installed_has_a_row_without_numbers():
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_every_program_says_how_it_deviates_from_its_package(name):
     assert len(deviations(PROGRAMS[name])) > 100
+
+
+def test_a_method_of_ours_and_the_package_of_its_name_have_a_mean_each():
+    def run(seed, score, *, is_package=False):
+        evaluation = Evaluation(spec(), 4, 0, score, Interval(0.0, 1.0), "", None, None, {})
+        return Run("textgrad", seed, "done", evaluation=evaluation, is_package=is_package)
+
+    runs = [run(0, 1.0), run(0, 0.25, is_package=True), run(1, 0.5), Run("gepa", 0, "not installed", is_package=True)]
+    assert list(means(runs)) == [("textgrad", 0.75, 2), ("textgrad (package)", 0.25, 1)]
 
 
 async def test_what_an_interpreter_lacks_is_said():
