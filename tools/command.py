@@ -15,7 +15,7 @@ import typer
 
 from semprop.engine import __version__
 from semprop.engine.training.specification import DEFAULT_ROLES
-from semprop.tools import bench, caching, listing, logs, optimizing, recorded, resuming
+from semprop.tools import bench, caching, listing, logs, optimizing, recorded, replaying, resuming
 from semprop.tools.endpoint.command import endpoint
 from semprop.tools.exits import Ended
 from semprop.tools.flags import (
@@ -200,6 +200,12 @@ def resume(
     roles = {role: given[role] for role in DEFAULT_ROLES if given[role] is not None}
     changes = {name: value for name, value in given.items() if name not in (*DEFAULT_ROLES, "run", "json")}
     return partial(resuming.resume, run, {**changes, "roles": roles})
+
+
+@app.command()
+def replay(run: RunDirectory, data: Data = None, json: Json = False) -> Work:
+    """Decide a run again from its journal alone, without any network; the first difference is an error."""
+    return partial(replaying.replay, run, data)
 
 
 @app.command()

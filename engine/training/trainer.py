@@ -50,7 +50,7 @@ from semprop.engine.training.ledger import Ledger
 from semprop.engine.training.openings import opened
 from semprop.engine.training.report import Result, Status, status_of
 from semprop.engine.training.runs import Run
-from semprop.engine.training.sittings import begin
+from semprop.engine.training.sittings import Sitting, begin
 from semprop.engine.training.specification import Specification, gate_items
 from semprop.engine.training.step import Step, StepInput, run_step
 from semprop.engine.training.telemetry import Price, Telemetry, unpriced
@@ -66,6 +66,7 @@ class Trainer:
         price: (role, usage) → dollars, for the telemetry.
         resume: go on from the journal in `spec.run`, repeating no recorded call.
         shared: where requests may be answered from besides the run's own journal, open: a `ReplyCache`.
+        recording: in place of a journal; `spec.run` is None then.
 
     Raises (on entering):
         UsageError: the run directory exists, and `resume` was not asked for; or it holds another run, or another
@@ -82,6 +83,7 @@ class Trainer:
         clock: Clock | None = None,
         resume: bool = False,
         shared: Shared | None = None,
+        recording: Ledger | None = None,
     ) -> None:
         self.spec = spec
         self.parameters: Parameters = spec.initial
@@ -91,6 +93,7 @@ class Trainer:
         self._clock = clock or SystemClock()
         self._resume = resume
         self._shared = shared
+        self._recording = recording
         self._stack = AsyncExitStack()
         self._ledger: Ledger | None = None
         self._is_copy = CopyGuard(spec.splits.train)
@@ -106,7 +109,10 @@ class Trainer:
         try:
             for provider in dict.fromkeys(self.spec.providers.values()):
                 await self._stack.enter_async_context(provider)
-            self._sitting = await begin(self.spec, self.telemetry, self._resume)
+            if self._recording is not None:
+                self._sitting = Sitting(self._recording)
+            else:
+                self._sitting = await begin(self.spec, self.telemetry, self._resume)
         except BaseException:
             await self._stack.aclose()
             raise
