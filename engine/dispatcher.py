@@ -134,7 +134,16 @@ class Dispatcher:
             while job is not None:
                 if not job.is_over:
                     job.task = me
-                    await self._finish(job)
+                    try:
+                        result = await job.work(job)
+                    except asyncio.CancelledError:
+                        cut = RunError("a request was cancelled from outside while somebody waited for it")
+                        self._over(job, error=cut)
+                        raise
+                    except Exception as error:  # noqa: BLE001 — raised by those who wait
+                        self._over(job, error=error)
+                    else:
+                        self._over(job, result)
                     if self._quiescent is not None:
                         self._watch()
                 job = heapq.heappop(self._line)[2] if self._line else None
@@ -142,17 +151,6 @@ class Dispatcher:
             self._running -= 1
             if self._line and self._tasks is not None:  # This task was cancelled with its job; the line goes on.
                 self._launch(heapq.heappop(self._line)[2])
-
-    async def _finish(self, job: Job) -> None:
-        try:
-            result = await job.work(job)
-        except asyncio.CancelledError:
-            self._over(job, error=RunError("a request was cancelled from outside while somebody waited for it"))
-            raise
-        except Exception as error:  # noqa: BLE001 — raised by those who wait
-            self._over(job, error=error)
-        else:
-            self._over(job, result)
 
     def _over(self, job: Job, result: Any = None, error: Exception | None = None) -> None:
         if job.is_over:

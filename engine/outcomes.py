@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -113,8 +113,7 @@ class Returned:
 Outcome = Completion | Returned | Failure
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Position:
+class Position(NamedTuple):
     """Where a request stands in a run. `candidate` is the id of the parameters under trial ("" = the step's
     own), `sample` counts measurements, `again` is 1 when a provider failure is asked once more."""
 
@@ -126,6 +125,10 @@ class Position:
     slot: str = ""
     sample: int = 0
     again: int = 0
+
+    def moved(self, **changes: Any) -> Position:
+        """This position with some fields replaced."""
+        return self._replace(**changes)
 
 
 def failure_of(error: ItemError) -> Failure:

@@ -8,14 +8,16 @@ none of them, so no value can end its own slot or open another. Lengths are boun
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from semprop.engine.fences import Fence, bounded, fence_suffix
 from semprop.engine.gradients import Evidence, Gradient, Message
 from semprop.engine.nodes import Model, Placement, Purpose
 from semprop.engine.outcomes import FailureKind
-from semprop.engine.parameters import Demonstrations, Number
+from semprop.engine.parameters import Demonstration, Demonstrations, Number
 from semprop.engine.tape import SlotValue, shown
-from semprop.providers.base import Choices, Completion, Request, Text
+from semprop.providers.base import Choices, Completion, Request, Sampling, Text
 from semprop.providers.base import Message as Turn
 
 PROTOCOL = 3
@@ -86,36 +88,90 @@ def _user_turn(before: str, inputs: Sequence[tuple[str, str]]) -> Turn:
     return Turn("user", tuple([Text(piece) for piece in pieces or ("",)]))
 
 
-def forward_request(node: Model, slots: Sequence[SlotValue], example: str, draw: str, sample: int = 0) -> Request:
-    """The request of a model node. A demonstration made from this example, or from one that reads the same here, is
-    left out (law L7)."""
-    instruction, changes = "", {}
-    demonstrations: Demonstrations | None = None
-    inputs: list[tuple[str, str]] = []
+@dataclass(frozen=True, slots=True)
+class Steering:
+    """What parameters make of every call of a node; worked out once for many examples.
+
+    Attributes:
+        head: the messages before the question that do not depend on it: the instruction, if a system message has it.
+        before: what stands before each question otherwise.
+        demonstrations: solved examples, of which each question sees those that are not its own.
+        tagged: whether answers stand between tags.
+        sampling, choices: of the node, with the numbers that steer it.
+    """
+
+    head: tuple[Turn, ...]
+    before: str
+    demonstrations: tuple[Demonstration, ...]
+    tagged: bool
+    sampling: Sampling
+    choices: Choices | None
+
+
+def steers(slot: SlotValue) -> bool:
+    """Whether a slot steers a model's call; any other is shown to it as an input."""
+    match slot.purpose:
+        case Purpose.INSTRUCTION:
+            return True
+        case Purpose.DEMONSTRATIONS:
+            return isinstance(slot.value, Demonstrations)
+        case Purpose.SAMPLING:
+            return isinstance(slot.value, Number)
+        case _:
+            return False
+
+
+def steering(node: Model, slots: Sequence[SlotValue]) -> Steering:
+    """What the slots that steer a node make of its calls; other slots are not looked at."""
+    instruction = ""
+    changes: dict[str, Any] = {}
+    demonstrations: tuple[Demonstration, ...] = ()
     for slot in slots:
         purpose, value = slot.purpose, slot.value
         if purpose is Purpose.INSTRUCTION:
-            instruction = value if isinstance(value, str) else shown(value)
+            instruction = shown(value)
         elif purpose is Purpose.DEMONSTRATIONS and isinstance(value, Demonstrations):
-            demonstrations = value
+            demonstrations = value.turns
         elif purpose is Purpose.SAMPLING and isinstance(value, Number):
             changes[slot.name] = value.value
-        else:
-            inputs.append((slot.name, value if isinstance(value, str) else shown(value)))
     if node.is_tagged:
         instruction = f"{instruction}\n\n{FORWARD_TAGGED}" if instruction else FORWARD_TAGGED
-    turns: list[Turn] = []
-    if node.placement is Placement.SYSTEM and instruction:
-        turns.append(Turn.of("system", instruction))
-    before = f"{instruction}\n\n" if node.placement is Placement.USER and instruction else ""
-    for turn in demonstrations.turns if demonstrations is not None else ():
-        if (turn.origin != example or not example) and turn.inputs != tuple(inputs):
-            turns.append(Turn.of("user", before + inputs_block(turn.inputs)))
-            shown_output = f"<answer>{turn.output}</answer>" if node.is_tagged else turn.output
-            turns.append(Turn.of("assistant", shown_output))
-    turns.append(_user_turn(before, inputs))
-    request = Request(tuple(turns), node.sampling, Choices(node.choices) if node.choices else None, draw, sample)
-    return request.with_sampling(**changes) if changes else request
+    apart = node.placement is Placement.SYSTEM
+    return Steering(
+        head=(Turn.of("system", instruction),) if apart and instruction else (),
+        before=f"{instruction}\n\n" if instruction and not apart else "",
+        demonstrations=demonstrations,
+        tagged=node.is_tagged,
+        sampling=replace(node.sampling, **changes) if changes else node.sampling,
+        choices=Choices(node.choices) if node.choices else None,
+    )
+
+
+def forward_request(node: Model, slots: Sequence[SlotValue], example: str, draw: str, sample: int = 0) -> Request:
+    """The request of a model node. A demonstration made from this example, or from one that reads the same here, is
+    left out (law L7)."""
+    inputs = [slot for slot in slots if not steers(slot)]
+    return steered_request(steering(node, slots), inputs, example, draw, sample)
+
+
+def steered_request(steered: Steering, slots: Sequence[SlotValue], example: str, draw: str, sample: int = 0) -> Request:
+    """`forward_request` where what steers the node is known: `slots` are its inputs."""
+    inputs = [(slot.name, value if isinstance(value := slot.value, str) else shown(value)) for slot in slots]
+    turn = _user_turn(steered.before, inputs)
+    if steered.demonstrations:
+        turns = (*steered.head, *_worked(steered, tuple(inputs), example), turn)
+    else:
+        turns = (*steered.head, turn)
+    return Request(turns, steered.sampling, steered.choices, draw, sample)
+
+
+def _worked(steered: Steering, inputs: tuple[tuple[str, str], ...], example: str) -> list[Turn]:
+    turns = []
+    for turn in steered.demonstrations:
+        if (turn.origin != example or not example) and turn.inputs != inputs:
+            turns.append(Turn.of("user", steered.before + inputs_block(turn.inputs)))
+            turns.append(Turn.of("assistant", f"<answer>{turn.output}</answer>" if steered.tagged else turn.output))
+    return turns
 
 
 def repair_request(request: Request, completion: Completion, complaint: str) -> Request:

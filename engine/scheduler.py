@@ -249,12 +249,12 @@ async def _beside(plans: Sequence[Callable[[], Awaitable[R]]], start: Start) -> 
     return tuple(results[index] for index in range(len(plans)))
 
 
-async def walk(
+def walk(
     waiting: Sequence[int],
     successors: Sequence[Sequence[int]],
     run: Callable[[int], Awaitable[None]],
     start: Start,
-) -> None:
+) -> Coroutine[Any, Any, None]:
     """Run the vertices of a DAG, each as soon as its predecessors are done.
 
     Args:
@@ -265,7 +265,7 @@ async def walk(
 
     Errors of `run` are raised here, in whichever task it ran; those that end everything are raised where they are.
     """
-    await _Walk(waiting, successors, run, start).whole()
+    return _Walk(waiting, successors, run, start).whole()
 
 
 class _Walk:

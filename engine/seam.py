@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from semprop.engine.outcomes import Failure, Position, Returned
 from semprop.engine.replies import ReplyStyle
 from semprop.providers.base import Completion, Request
 
 
-@dataclass(frozen=True, slots=True)
-class ModelCall:
+class ModelCall(NamedTuple):
     """A request to the provider that plays a role.
 
     `level` (how many dependent steps lie before it) and `order` (the place of its item in its stream) say where it

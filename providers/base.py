@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import TracebackType
-from typing import Any, Literal, Protocol, Self, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, Self, runtime_checkable
 
 import orjson
 
@@ -31,8 +31,7 @@ class Text:
 Part = Text
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One chat turn: a role and typed parts."""
 
     role: Role
@@ -110,8 +109,7 @@ class Sent:
         self.spent: Any = None
 
 
-@dataclass(frozen=True, slots=True)
-class Admission:
+class Admission(NamedTuple):
     """What orders and bounds a request in a queue. Never a part of a content key.
 
     Lower `priority` goes first; at one priority flows (runs, say) share by `weight`; inside a flow lower `sequence`

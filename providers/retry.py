@@ -130,7 +130,7 @@ def _in_its_place(request: Request, came: float) -> Request:
     """The request, which remembers when it first came."""
     if request.admission.arrived is not None:
         return request
-    return replace(request, admission=replace(request.admission, arrived=came))
+    return replace(request, admission=request.admission._replace(arrived=came))
 
 
 def _never(error: ProviderError) -> bool:

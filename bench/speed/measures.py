@@ -11,6 +11,7 @@ from semprop.bench.speed import (
     faults,
     gates,
     ideal,
+    journalling,
     limits,
     peers,
     proxying,
@@ -25,6 +26,7 @@ from semprop.engine.errors import UsageError
 MEASURES: Mapping[str, Measure] = {
     **step.MEASURES,
     **cost.MEASURES,
+    **journalling.MEASURES,
     **limits.MEASURES,
     **streaming.MEASURES,
     **ideal.MEASURES,

@@ -6,31 +6,79 @@ Awaits the seam; decides only what a reply is worth as a value. Failures are val
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from semprop.engine.example import Example
 from semprop.engine.graph import Graph
 from semprop.engine.nodes import Function, Model, Node, Slot, Truncation
 from semprop.engine.outcomes import Failure, FailureKind, Position, stopped_short
 from semprop.engine.parameters import Parameters, argument_of
-from semprop.engine.prompts import FORMAT_REMINDER, forward_request, repair_request
+from semprop.engine.prompts import (
+    FORMAT_REMINDER,
+    Steering,
+    forward_request,
+    repair_request,
+    steered_request,
+    steering,
+    steers,
+)
 from semprop.engine.replies import ReplyError, parse_answer
 from semprop.engine.scheduler import Start, place_of, walk
 from semprop.engine.seam import FunctionCall, ModelCall, Seam
 from semprop.engine.tape import Record, SlotValue, Tape, Value
 from semprop.providers.base import Completion, Request, Stop, Usage
 
+SETS = 16
+"""So many sets of parameters are in use at once, at most: those of a gate's candidates, say."""
+
+
+class Fixed(NamedTuple):
+    """What a set of parameters fixes of a node: the slots that steer it, what they make of its calls (None for a
+    function), and the slots that an example fills."""
+
+    slots: tuple[SlotValue, ...]
+    steering: Steering | None
+    open: tuple[Slot, ...]
+
 
 @dataclass(frozen=True, slots=True)
 class Wiring:
-    """A graph's edges as index lists, worked out once for many examples."""
+    """A graph's edges as index lists, worked out once for many examples; and what the latest sets of parameters fix of
+    its nodes, by their hash, since that is half of what a prompt costs."""
 
     graph: Graph
     slots: tuple[tuple[Slot, ...], ...]
     waiting: tuple[int, ...]
     successors: tuple[tuple[int, ...], ...]
     levels: tuple[int, ...]
+    known: dict[str, tuple[Fixed, ...]] = field(default_factory=dict, compare=False, repr=False)
+
+    def fixed(self, parameters: Parameters) -> tuple[Fixed, ...]:
+        """What these parameters fix of each node."""
+        found = self.known.get(parameters.hash)
+        if found is None:
+            nodes = zip(self.graph.nodes, self.slots, strict=True)
+            found = tuple(_fixed(node, slots, parameters) for node, slots in nodes)
+            if len(self.known) >= SETS:
+                self.known.clear()
+            self.known[parameters.hash] = found
+        return found
+
+
+def _fixed(node: Node, slots: tuple[Slot, ...], parameters: Parameters) -> Fixed:
+    if not isinstance(node, Model):
+        return Fixed((), None, slots)
+    steering_slots: list[SlotValue] = []
+    entering: list[Slot] = []
+    for slot in slots:
+        known = slot.source in parameters
+        entered = SlotValue(slot.name, slot.source, slot.purpose, parameters[slot.source] if known else None)
+        if known and steers(entered):
+            steering_slots.append(entered)
+        else:
+            entering.append(slot)
+    return Fixed(tuple(steering_slots), steering(node, steering_slots), tuple(entering))
 
 
 def wiring(graph: Graph) -> Wiring:
@@ -68,17 +116,23 @@ async def forward(
     # Only what the graph declares: a spare field of the data must not pass for a node of the same name.
     values: dict[str, Value] = parameters | {name: example.inputs[name] for name in graph.inputs}
     records: list[Record | None] = [None] * len(graph.nodes)
-    order = place_of(start)
+    order, fixed = place_of(start), wired.fixed(parameters)
 
     async def run(index: int) -> None:
         node = graph.nodes[index]
-        slots: list[SlotValue] = []
-        for slot in wired.slots[index]:
+        steering_slots, steered, entering = fixed[index]
+        inputs: list[SlotValue] = []
+        for slot in entering:
             if slot.source not in values:
                 return
-            slots.append(SlotValue(slot.name, slot.source, slot.purpose, values[slot.source]))
+            inputs.append(SlotValue(slot.name, slot.source, slot.purpose, values[slot.source]))
         place = Position(at.step, at.phase, at.example, at.candidate, node.name, at.slot, at.sample, at.again)
-        record = await run_node(node, tuple(slots), example.id, place, Standing(seam, wired.levels[index], order))
+        standing = Standing(seam, wired.levels[index], order)
+        if isinstance(node, Model) and steered is not None:
+            request = steered_request(steered, inputs, example.id, f"{node.name}|{example.id}", at.sample)
+            record = await _run_model(node, (*steering_slots, *inputs), request, place, standing)
+        else:
+            record = await run_node(node, tuple(inputs), example.id, place, standing)
         records[index] = record
         if not isinstance(record.value, Failure):
             values[node.name] = record.value
@@ -87,8 +141,7 @@ async def forward(
     return Tape(example, parameters.hash, tuple(record for record in records if record is not None), graph.output)
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(NamedTuple):
     """The seam, and where a node's requests stand in line: how many levels lie before it, and its item's place."""
 
     seam: Seam
@@ -106,15 +159,15 @@ def run_node(
     """Run one node on given slot values."""
     match node:
         case Model():
-            return _run_model(node, slots, example, at, standing)
+            request = forward_request(node, slots, example, f"{node.name}|{example}", at.sample)
+            return _run_model(node, slots, request, at, standing)
         case Function():
             return _run_function(node, slots, at, standing.seam)
 
 
 async def _run_model(
-    node: Model, slots: tuple[SlotValue, ...], example: str, at: Position, standing: Standing
+    node: Model, slots: tuple[SlotValue, ...], request: Request, at: Position, standing: Standing
 ) -> Record:
-    request = forward_request(node, slots, example, f"{node.name}|{example}", at.sample)
     outcome = await standing.seam.ask_model(at, standing.call(node.role, request))
     value = _value_of(node, outcome)
     usage: tuple[Usage, ...] = ()
@@ -122,7 +175,7 @@ async def _run_model(
         assert isinstance(value, Failure)
         usage = (outcome.usage,)
         again = repair_request(request, outcome, value.message)
-        outcome = await standing.seam.ask_model(replace(at, slot="repair"), standing.call(node.role, again))
+        outcome = await standing.seam.ask_model(at.moved(slot="repair"), standing.call(node.role, again))
         value = _value_of(node, outcome)
     if isinstance(outcome, Failure):
         return Record(node, slots, outcome, outcome.text, usage=usage)

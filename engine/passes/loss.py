@@ -56,10 +56,10 @@ async def _score(tape: Tape, loss: Loss, at: Position, seam: Seam) -> Score | Fa
         case Custom():
             arguments = {"example": example, "answer": record.value}
             call = FunctionCall(loss.name, loss.call, arguments, loss.version, loss.pure, loss.blocking)
-            outcome = await seam.ask_function(replace(at, node=loss.name, slot="loss"), call)
+            outcome = await seam.ask_function(at.moved(node=loss.name, slot="loss"), call)
             return outcome if isinstance(outcome, Failure) else as_score(outcome.value, loss.name)
         case Judge():
-            return await graded(loss, example, shown(tape.answer), replace(at, node=loss.name, slot="loss"), seam)
+            return await graded(loss, example, shown(tape.answer), at.moved(node=loss.name, slot="loss"), seam)
         case _:
             return _read(loss, example, Answer(shown(record.value), record.reply, record.logprobs, record.value))
 
@@ -90,7 +90,7 @@ async def graded(loss: Judge, example: Example, answer: str, at: Position, seam:
             if attempt == 2:
                 return _unjudged(Failure(FailureKind.UNPARSEABLE, str(error), outcome.text))
             again = repair_request(request, outcome, str(error))
-            outcome = await seam.ask_model(replace(at, slot=f"{at.slot}-repair"), ModelCall(loss.role, again))
+            outcome = await seam.ask_model(at.moved(slot=f"{at.slot}-repair"), ModelCall(loss.role, again))
         else:
             return Score(judgement.score, judgement.feedback)
     raise AssertionError("both attempts return")

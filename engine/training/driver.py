@@ -100,14 +100,14 @@ class Driver:
         raise RunError(f"a plan yielded {type(effect).__name__}; it may yield Ask, Evaluate, Probe and Fork")
 
     async def _ask(self, ask: Ask) -> Completion | Failure:
-        at = replace(self.at, node=ask.node, slot=ask.slot, sample=ask.sample)
+        at = self.at.moved(node=ask.node, slot=ask.slot, sample=ask.sample)
         # Who draws: twins never share a random reply, and every step draws anew (law L2). Greedy keys ignore it.
         draw = f"{at.step}|{at.phase}|{ask.node}|{ask.slot}|{at.example}"
         request = replace(ask.request, draw=draw, sample=ask.sample)
         call = ModelCall(ask.role, request, order=self.order)
         outcome = await self.stage.seam.ask_model(at, call)
         if isinstance(outcome, Failure) and not outcome.is_model_failure:
-            outcome = await self.stage.seam.ask_model(replace(at, again=1), call)
+            outcome = await self.stage.seam.ask_model(at.moved(again=1), call)
         return outcome
 
     async def _evaluate(self, effect: Evaluate) -> Value | Failure:
@@ -115,22 +115,22 @@ class Driver:
         unknown = [name for name in changes if all(slot.name != name for slot in record.slots)]
         if unknown:
             raise RunError(f"a plan changed the slots {', '.join(unknown)} of {record.name!r}, which has no such slots")
-        slots = tuple(replace(slot, value=changes.get(slot.name, slot.value)) for slot in record.slots)
+        slots = tuple(slot._replace(value=changes.get(slot.name, slot.value)) for slot in record.slots)
         standing = Standing(self.stage.seam, order=self.order)
         # One batch may try a node under several values: they enter the position, since each is a request of its own.
-        at = replace(self.at, example=example, candidate=_digest(changes), node=record.name, slot="evaluate")
-        at = replace(at, sample=effect.sample)
+        at = self.at.moved(example=example, candidate=_digest(changes), node=record.name, slot="evaluate")
+        at = at.moved(sample=effect.sample)
         value = (await run_node(record.node, slots, example, at, standing)).value
         if isinstance(value, Failure) and not value.is_model_failure:
-            value = (await run_node(record.node, slots, example, replace(at, again=1), standing)).value
+            value = (await run_node(record.node, slots, example, at.moved(again=1), standing)).value
         return value
 
     async def _probe(self, probe: Probe) -> tuple[Score | Failure, ...]:
-        at = replace(self.at, candidate=probe.parameters.hash, sample=probe.sample)
+        at = self.at.moved(candidate=probe.parameters.hash, sample=probe.sample)
         scores: dict[str, Score | Failure] = {}
 
         async def one(again: int, example: Example, start: Start) -> Scored | Failure:
-            return await self.stage.score(probe.parameters, example, replace(at, again=again), start)
+            return await self.stage.score(probe.parameters, example, at.moved(again=again), start)
 
         def consume(example: Example, scored: Scored | Failure) -> bool:
             scores[example.id] = scored if isinstance(scored, Failure) else scored.score

@@ -71,9 +71,7 @@ COLUMNS = 7
 
 def position_text(position: Position) -> str:
     """A position as a key."""
-    at = position
-    values = (at.step, at.phase, at.example, at.candidate, at.node, at.slot, at.sample, at.again)
-    return orjson.dumps(values).decode()
+    return orjson.dumps(tuple(position)).decode()
 
 
 class Texts:

@@ -1,0 +1,144 @@
+"""What the journal costs: processor time of a call, what waiting for durability adds to it, and how much it takes.
+
+As a run uses it, without the run: callers in flight note an intent, wait until it is durable, wait as long as an
+endpoint takes, settle the reply, and wait again. The same with the ledger that keeps nothing is subtracted; what is
+left is divided by what a call of the bare loop costs, which runs before and after.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from statistics import median
+
+from semprop.bench.speed.bare import Spent, Stopwatch, bare_loop
+from semprop.bench.speed.cost import BODIES, ENDPOINT, LATENCY, ROUNDS, Tally, mean, timed
+from semprop.bench.speed.mock import mock
+from semprop.bench.speed.rows import Measure, Row, Settings, at_most
+from semprop.bench.speed.workload import GRAPH, PHASE, REPLY, same_body
+from semprop.engine.nodes import Model, Purpose
+from semprop.engine.outcomes import Position
+from semprop.engine.prompts import forward_request
+from semprop.engine.scheduler import group
+from semprop.engine.tape import SlotValue
+from semprop.engine.training.journal import FILE_NAME, Journal
+from semprop.engine.training.ledger import Ledger, MemoryLedger
+from semprop.providers.base import Completion, Request, Usage
+
+IN_FLIGHT = 512
+
+CPU_BAR = at_most(0.12)
+ADDED_BAR = at_most(25, "ms")
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What a ledger was asked to keep, and the median of the seconds that a call waited for it."""
+
+    spent: Spent
+    waited: float
+
+
+def request_of(number: int, reply: str) -> Request:
+    """The request of a node that reads the reply of another."""
+    node = GRAPH.nodes[1]
+    assert isinstance(node, Model), "all nodes of the subject are"
+    slots = (
+        SlotValue("instruction", node.instruction, Purpose.INSTRUCTION, "Do the second step."),
+        SlotValue("case", "case", Purpose.INPUT, f"case {number}"),
+        SlotValue("first", "first", Purpose.INPUT, reply),
+    )
+    return forward_request(node, slots, f"case-{number}", "")
+
+
+async def served(ledger: Ledger, calls: int, in_flight: int, latency: float) -> Served:
+    """So many calls, as a run makes them, to an endpoint that takes `latency` seconds, give or take a half."""
+    numbers = iter(range(calls))
+    replies = [f"{number} {REPLY}" for number in range(in_flight)]
+    waits: list[float] = []
+
+    async def work(reply: str) -> None:
+        for number in numbers:
+            position, key = Position(0, PHASE, f"case-{number}", node="second"), f"{number:032x}"
+            request = request_of(number, reply)
+            came = time.perf_counter()
+            mark = ledger.intend(position, key, "forward", request)
+            if mark > ledger.durable:
+                await ledger.reach(mark)
+            sent = time.perf_counter()
+            # Spread, or all of them would come at once for ever.
+            await asyncio.sleep(latency * (0.5 + number * 0.618034 % 1))
+            answered = time.perf_counter()
+            reply = f"{number} {REPLY}"
+            await ledger.settle(position, key, Completion(reply, usage=Usage(input=750, output=725)))
+            waits.append(sent - came + time.perf_counter() - answered)
+
+    watch = Stopwatch()
+    async with group() as start:
+        for reply in replies:
+            start(work, reply)
+    await ledger.close()
+    return Served(watch.spent(calls), median(waits))
+
+
+async def _kept(calls: int, in_flight: int, latency: float) -> tuple[Served, int]:
+    """The same with a journal; and how many records it has."""
+    with tempfile.TemporaryDirectory(prefix="semprop-bench-") as directory:
+        path = Path(directory) / "run"
+        found = await served(await Journal.create(path, {}), calls, in_flight, latency)
+        with closing(sqlite3.connect(path / FILE_NAME)) as connection:
+            ((records,),) = connection.execute("SELECT count(*) FROM records")
+    return found, int(records)
+
+
+async def journal(settings: Settings) -> Sequence[Row]:
+    """The journal's cost at 512 in flight, and the rows that it takes in a second."""
+    calls = settings.sized(ROUNDS * IN_FLIGHT, 2)
+    in_flight = min(IN_FLIGHT, max(1, calls // 2))
+    tally = Tally()
+    async with mock(ENDPOINT, settings) as endpoint:
+        reference_loop = partial(bare_loop, endpoint.url, await same_body("any"), calls, in_flight)
+        for _ in range(settings.repetitions):
+            first = await timed(reference_loop)
+            forgotten = await served(MemoryLedger(), calls, in_flight, LATENCY)
+            kept, _ = await _kept(calls, in_flight, LATENCY)
+            last = await timed(reference_loop)
+            bare = mean([first, last])
+            tally.add("bare", bare)
+            tally.add("cpu", kept.spent.cpu_per_call - forgotten.spent.cpu_per_call)
+            tally.add("ratio", (kept.spent.cpu_per_call - forgotten.spent.cpu_per_call) / bare)
+            tally.add("added", 1e3 * (kept.waited - forgotten.waited))
+            fast, records = await _kept(calls, in_flight, 0.0)
+            tally.add("rows", records / fast.spent.wall)
+    note = f"{BODIES} n = {calls} calls a sample; {tally.micro('cpu')} a call, all threads."
+    return [
+        Row(
+            what=f"journal, CPU per call, {in_flight} in flight, endpoint of {LATENCY:g} s",
+            samples=tally["ratio"],
+            bar=CPU_BAR,
+            beside=f"bare aiohttp loop, {tally.micro('bare')} a call",
+            note=note,
+        ),
+        Row(
+            what=f"journal, what waiting for durability adds to a call, p50, {in_flight} in flight",
+            samples=tally["added"],
+            bar=ADDED_BAR,
+            unit="ms",
+            beside="the ledger that keeps nothing",
+        ),
+        Row(
+            what=f"journal, records a second, asked for as fast as it takes them, {in_flight} in flight",
+            samples=tally["rows"],
+            unit="records/s",
+        ),
+    ]
+
+
+MEASURES: dict[str, Measure] = {"journal": journal}
