@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
+from semprop.engine.gates.catalogue import GATES
+from semprop.engine.methods.catalogue import METHODS
+from semprop.providers import KINDS
 from semprop.tools.__main__ import app
 
 README = Path(__file__).parents[1] / "README.md"
@@ -46,6 +49,17 @@ def test_every_command_and_option_that_the_readme_names_exists():
         known = {option for parameter in commands[name].params for option in parameter.opts}
         for option in re.findall(r"--[a-z-]+", rest):
             assert option in known, f"semprop {name} {option}"
+
+
+@pytest.mark.parametrize(("name", "entry"), [*METHODS.items(), *GATES.items()], ids=[*METHODS, *GATES])
+def test_every_method_and_gate_stands_in_a_table_in_the_catalogues_own_words(name, entry):
+    assert f"| `{name}` | {entry.words} | {entry.needs} | {entry.when} |" in README.read_text()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_provider_stands_in_the_table(kind):
+    table = README.read_text().split("## With a key", 1)[1].split("```", 1)[0]
+    assert f"`{kind}`" in table
 
 
 @pytest.mark.parametrize("package", ["engine", "providers", "bench", "tools"])
