@@ -6,7 +6,7 @@ measurement, so that a command that is stopped leaves what it has measured.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from semprop.bench import depth as depth_rows
+from semprop.bench import kills as killing
 from semprop.bench.speed.machine import usable_cores
 from semprop.bench.speed.measures import MEASURES, chosen
 from semprop.bench.speed.report import (
@@ -137,6 +138,33 @@ def measure_depth(depths: tuple[int, ...], model: str, around: Surrounding, scre
         table.add_row(*cells, f"{row.prompt_bytes:,}")
     screen.show(table, "", Text(depth_rows.WORDS, style="dim"))
     return Ended({"status": "done", "error": None, "rows": [asdict(row) for row in rows]})
+
+
+@app.command()
+def kills(
+    count: Annotated[int, typer.Option(min=1, help="kills in all")] = 200,
+    seed: Annotated[int, typer.Option(help="draws the instants")] = 0,
+    quick: Annotated[bool, typer.Option("--quick", help="a small run: shows that it works, and claims little")] = False,
+    json: Annotated[bool, typer.Option("--json", help="print one JSON document, on every exit code")] = False,
+) -> Work:
+    """Kill a run at random instants, resume it until it is done, and count what was lost, repeated or changed."""
+    return partial(measure_kills, count, seed, killing.QUICK if quick else killing.FULL)
+
+
+def measure_kills(count: int, seed: int, sizes: Sequence[str], around: Surrounding, screen: Screen) -> Ended:
+    """Kill, resume, count, and show; exit code 1 if anything does not hold."""
+    counts = anyio.run(killing.kills, count, seed, sizes, screen.say)
+    kinds = ", ".join(f"{number} × {kind}" for kind, number in sorted(counts.kills.items()))
+    screen.show(
+        f"{counts.kills.total()} kills ({kinds}) of {counts.runs} runs of {counts.calls} calls, {counts.seconds:.0f} s",
+        f"replies lost or changed: {counts.lost} of {counts.recorded} recorded",
+        f"calls repeated: {counts.repeated}; in flight at the kills: {counts.in_flight}",
+        f"results that differ: {counts.other_results} of {counts.runs}",
+        f"ledgers that contradict the journal: {counts.outside_ledger} of {counts.runs}",
+    )
+    told = "; ".join(counts.faults)
+    problem = Problem("BarMissed", told, ExitCode.INTERNAL) if told else None
+    return Ended({"status": "done", "error": None, **counts.document()}, problem)
 
 
 def settings_of(repetitions: int, quick: bool, cores: tuple[int, ...]) -> Settings:
