@@ -27,6 +27,9 @@ BUSY, PACE = 8, 0.02
 """Once so many entries come at a time, commits are this many seconds apart: a commit costs 0.2 ms of processor time,
 as much as writing the rows of twenty calls, and whoever waits for one waits half of this at the median."""
 
+CALM = 3
+"""So many batches with fewer entries in a row end that: a steady flow has a gap now and then."""
+
 QUIET = 0.004
 """Seconds without a new entry after which a commit is not put off any longer: all that is under way waits for it."""
 
@@ -65,6 +68,7 @@ class Writer:
         self._turn: asyncio.Handle | None = None
         self._is_writing = False
         self._not_before = 0.0
+        self._paced = 0
         self.broken: StorageError | None = None
         self.durable = 0
         """The number of the latest record that is durable, as far as the loop has been told."""
@@ -125,7 +129,8 @@ class Writer:
         if self._batches and not self._is_writing:
             batch = self._batches.popleft()
             self._is_writing = True
-            self._not_before = self._loop.time() + PACE if batch.count >= BUSY else 0.0
+            self._paced = paced_after(self._paced, batch.count)
+            self._not_before = self._loop.time() + PACE if self._paced else 0.0
             self._handed.put(batch)
 
     def _written(self, batch: Batch) -> None:
@@ -155,6 +160,11 @@ class Writer:
                     self._loop.call_soon_threadsafe(self._written, batch)
         finally:
             self._connection.close()
+
+
+def paced_after(paced: int, count: int) -> int:
+    """For how many further batches commits are paced, after a batch of so many entries, when it was `paced` before."""
+    return CALM if count >= BUSY else max(0, paced - 1)
 
 
 def commit(connection: sqlite3.Connection, batch: Batch) -> StorageError | None:
