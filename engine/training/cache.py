@@ -31,6 +31,7 @@ from semprop.engine.errors import ReplayError, StorageError
 from semprop.engine.outcomes import Outcome, document_of, outcome_of
 from semprop.engine.training.bodies import packed, unpacked
 from semprop.engine.training.claims import Claims
+from semprop.engine.training.places import check_local
 from semprop.providers.base import Request
 
 CACHE_FILE = "replies.sqlite"
@@ -227,6 +228,7 @@ def opened(directory: Path) -> sqlite3.Connection:
     Raises:
         StorageError: it cannot be made, read or written, or is of another version.
     """
+    check_local(directory)
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         os.close(os.open(directory / CACHE_FILE, os.O_CREAT | os.O_RDWR, 0o600))

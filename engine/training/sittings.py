@@ -20,6 +20,7 @@ from semprop.engine.graph_json import to_json
 from semprop.engine.training.journal import Journal
 from semprop.engine.training.ledger import Ledger, MemoryLedger
 from semprop.engine.training.lock import Lock, hold
+from semprop.engine.training.places import check_local
 from semprop.engine.training.resuming import Difference, check_same, differences
 from semprop.engine.training.runs import Run
 from semprop.engine.training.specification import Specification, document_of_specification
@@ -74,6 +75,7 @@ async def begin(spec: Specification, telemetry: Telemetry, resume: bool) -> Sitt
     if spec.run is None:
         log.info("this run is kept in memory only: give it a directory (run=…) to show or export it")
         return Sitting(MemoryLedger())
+    check_local(spec.run)
     if resume:
         return await _again(spec, telemetry)
     ledger = await Journal.create(spec.run, meta_of(spec))
