@@ -27,6 +27,9 @@ BUSY, PACE = 8, 0.02
 """Once so many entries come at a time, commits are this many seconds apart: a commit costs 0.2 ms of processor time,
 as much as writing the rows of twenty calls, and whoever waits for one waits half of this at the median."""
 
+ENOUGH = 64
+"""Entries that are not held back any longer: more of them would make a commit cheaper by less than they would wait."""
+
 CALM = 3
 """So many batches with fewer entries in a row end that: a steady flow has a gap now and then."""
 
@@ -85,6 +88,8 @@ class Writer:
                 self._soon()  # A full batch does not wait.
             elif self._turn is None and not self._is_writing:
                 self._next()
+        elif batches[-1].count == ENOUGH and not self._is_writing:
+            self._soon()
         return batches[-1]
 
     def finish(self) -> None:
@@ -144,8 +149,8 @@ class Writer:
                 waiter.set_result(None)
             else:
                 waiter.set_exception(self.broken)
-        if len(self._batches) > 1:
-            self._hand_over()
+        if self._batches and (len(self._batches) > 1 or self._batches[0].count >= ENOUGH):
+            self._soon()
         elif self._batches and self._turn is None:
             self._next()
 
