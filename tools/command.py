@@ -15,7 +15,7 @@ import typer
 
 from semprop.engine import __version__
 from semprop.engine.training.specification import DEFAULT_ROLES
-from semprop.tools import bench, caching, listing, logs, optimizing, recorded, replaying, resuming
+from semprop.tools import bench, caching, listing, logs, optimizing, recorded, replaying, resuming, verifying
 from semprop.tools.endpoint.command import endpoint
 from semprop.tools.exits import Ended
 from semprop.tools.flags import (
@@ -206,6 +206,16 @@ def resume(
 def replay(run: RunDirectory, data: Data = None, json: Json = False) -> Work:
     """Decide a run again from its journal alone, without any network; the first difference is an error."""
     return partial(replaying.replay, run, data)
+
+
+@app.command()
+def verify(
+    run: RunDirectory,
+    salvage: Annotated[Path | None, typer.Option(help="write what is whole to this new directory")] = None,
+    json: Json = False,
+) -> Work:
+    """Check every row of a run's journal; keep what is whole of one that is damaged."""
+    return partial(verifying.check, run, salvage)
 
 
 @app.command()
