@@ -44,7 +44,7 @@ KINDS = ("instant", "commit", "fold", "wire")
 ENDPOINT: dict[str, object] = {
     "seed": 1,
     "latency": {"first": 0.02},
-    "fault": [{"kind": "server_error", "share": 0.1}, {"kind": "reset_before_headers", "share": 0.1}],
+    "fault": [{"kind": "unavailable", "share": 0.14}, {"kind": "reset_before_headers", "share": 0.06}],
 }
 
 FULL = ("--train", "24", "--gate-size", "48", "--test", "96", "--steps", "3", "--in-flight", "16")
