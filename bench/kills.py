@@ -47,7 +47,7 @@ ENDPOINT: dict[str, object] = {
     "fault": [{"kind": "unavailable", "share": 0.14}, {"kind": "reset_before_headers", "share": 0.06}],
 }
 
-FULL = ("--train", "24", "--gate-size", "48", "--test", "96", "--steps", "3", "--in-flight", "16")
+FULL = ("--train", "16", "--gate-size", "24", "--test", "48", "--steps", "3", "--in-flight", "16")
 """Some 500 calls."""
 
 QUICK = ("--train", "8", "--gate-size", "8", "--test", "12", "--steps", "1", "--in-flight", "8")
