@@ -91,9 +91,12 @@ def route(settings: HttpSettings, path: str, key_headers: Mapping[str, str], key
     if proxy is not None and proxy.password:
         secrets += [proxy.password, str(proxy)]
     hidden = {secret for secret in secrets if len(secret) >= _SHORTEST_SECRET}
+    # The user's own take the place of ours; the same header twice would be two values of it.
+    own = {name.lower() for name, _ in headers}
+    ours = (("Content-Type", "application/json"), *key_headers.items())
     return Route(
         url,
-        (("Content-Type", "application/json"), *key_headers.items(), *headers),
+        (*((name, value) for name, value in ours if name.lower() not in own), *headers),
         proxy,
         tuple(sorted(hidden, key=lambda secret: (-len(secret), secret))),
     )

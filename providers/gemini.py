@@ -36,7 +36,7 @@ _STOPS: Mapping[str, Stop] = {
 
 _ROLES = {"user": "user", "assistant": "model"}
 
-_OPTIONAL = ("temperature", "topP", "seed", "stopSequences", "responseLogprobs", "logprobs", "responseJsonSchema")
+_OPTIONAL = ("temperature", "topP", "seed", "stopSequences", "responseLogprobs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,8 @@ class GeminiFormat:
         model: its name as the endpoint knows it.
         origin: who answers, for messages.
         body: further fields of the body, as the text of one JSON object.
-        dropped: fields of `generationConfig` that are no longer sent, in the order in which they were refused.
+        dropped: fields of `generationConfig`, and `systemInstruction`, that are no longer sent, in the order in which
+            they were refused.
     """
 
     model: str
@@ -78,7 +79,10 @@ class GeminiFormat:
     @property
     def degraded(self) -> tuple[str, ...]:
         """What this endpoint refused and how it is done without, for people."""
-        how = {"responseJsonSchema": ": the schema stands in the prompt"}
+        how = {
+            "responseJsonSchema": ": the schema stands in the prompt",
+            "systemInstruction": ": its text stands in the first turn",
+        }
         return tuple(f"{name} not sent{how.get(name, '')}" for name in self.dropped)
 
     def headers(self, key: str) -> dict[str, str]:
@@ -126,8 +130,14 @@ class GeminiFormat:
 
     def refused_field(self, reply: Reply, request: Request) -> str | None:
         """The field that this reply refuses to be sent, if it is one that the request can do without."""
+        document = self._document(request)
         config = self._config(request)
-        return refused_field(reply, tuple(name for name in _OPTIONAL if name in config))
+        sent = [name for name in _OPTIONAL if name in config]
+        if "responseMimeType" in config:
+            sent.append("responseJsonSchema")
+        if "systemInstruction" in document and "systemInstruction" not in self.dropped:
+            sent.append("systemInstruction")
+        return refused_field(reply, tuple(sent))
 
     def without(self, name: str) -> Self:
         """This format, doing without a refused field. The same value if that has been done already."""
@@ -145,6 +155,11 @@ class GeminiFormat:
             contents, system = [{"role": "user", "parts": [{"text": "\n\n".join(system)}]}], []
         if request.schema is not None and "responseJsonSchema" in self.dropped:
             contents[-1]["parts"].append({"text": f"\n\n{STATED}{schema_text(request.schema)}"})
+        if system and "systemInstruction" in self.dropped:
+            if contents[0]["role"] != "user":
+                contents.insert(0, {"role": "user", "parts": []})
+            contents[0]["parts"][:0] = [{"text": f"{text}\n\n"} for text in system]
+            system = []
         document: dict[str, Any] = {"contents": contents}
         if system:
             document["systemInstruction"] = {"parts": [{"text": text} for text in system]}
@@ -226,12 +241,13 @@ class CandidateFold:
     """A streamed candidate → the body of the same reply (`semprop.providers.folds.Fold`). The stream has no mark of its
     end: it has ended once a reason to stop, or a block, was told."""
 
-    __slots__ = ("_candidate", "_ended", "_failed", "_frame", "_parts")
+    __slots__ = ("_candidate", "_ended", "_failed", "_frame", "_logprobs", "_parts")
 
     def __init__(self) -> None:
         self._frame: dict[str, Any] = {}
         self._candidate: dict[str, Any] = {}
         self._parts: list[Any] = []
+        self._logprobs: dict[str, list[Any]] = {"chosenCandidates": [], "topCandidates": []}
         self._ended = False
         self._failed: bytes | None = None
 
@@ -257,6 +273,11 @@ class CandidateFold:
         content = candidate.get("content")
         parts = content.get("parts") if isinstance(content, dict) else None
         self._parts += parts if isinstance(parts, list) else []
+        # Each frame tells of its own tokens alone.
+        told = candidate.get("logprobsResult")
+        for name, listed in self._logprobs.items():
+            piece = told.get(name) if isinstance(told, dict) else None
+            listed += piece if isinstance(piece, list) else []
         self._candidate |= {name: value for name, value in candidate.items() if name != "content"}
         self._ended = self._ended or candidate.get("finishReason") is not None
         return bool(_text_of(candidate))
@@ -269,4 +290,6 @@ class CandidateFold:
         if not self._candidate:
             return orjson.dumps(self._frame)
         candidate = {**self._candidate, "content": {"role": "model", "parts": self._parts}}
+        if self._logprobs["chosenCandidates"]:
+            candidate["logprobsResult"] = self._logprobs
         return orjson.dumps({**self._frame, "candidates": [candidate]})

@@ -16,7 +16,7 @@ from semprop.providers.sse import DONE, Event
 class ChatFold:
     """Implements `semprop.providers.folds.Fold`."""
 
-    __slots__ = ("_ended", "_failed", "_finish", "_frame", "_logprobs", "_texts", "_usage")
+    __slots__ = ("_ended", "_failed", "_finish", "_frame", "_logprobs", "_seen", "_texts", "_usage")
 
     def __init__(self) -> None:
         self._frame: dict[str, Any] = {}
@@ -24,7 +24,7 @@ class ChatFold:
         self._logprobs: list[Any] = []
         self._finish: object = None
         self._usage: object = None
-        self._ended = False
+        self._ended = self._seen = False
         self._failed: bytes | None = None
 
     def add(self, event: Event) -> bool:
@@ -53,6 +53,7 @@ class ChatFold:
         if choice.get("error"):
             self._failed = orjson.dumps({"error": choice["error"]})
             return False
+        self._seen = True
         delta = choice.get("delta")
         came = False
         for name, texts in self._texts.items():
@@ -71,7 +72,7 @@ class ChatFold:
     def body(self) -> bytes:
         if self._failed is not None:
             return self._failed
-        if not self._ended:
+        if not self._ended or not self._seen:
             return b""
         content, refusal = ("".join(texts) for texts in self._texts.values())
         choice = {

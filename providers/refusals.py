@@ -14,15 +14,25 @@ from semprop.providers.errors import ErrorClass, ItemError, StopError
 
 _REFUSES = re.compile(
     r"unsupported|not (?:be )?supported|n't support|not support|unrecogni[sz]ed|unknown|unexpected|unavailable|"
-    r"not (?:currently )?available|not permitted|not allowed|enabled only|no longer accept|only the default",
+    r"not (?:currently )?available|not permitted|not allowed|enabled only|not enabled|no longer accept|deprecated|"
+    r"only the default",
     re.IGNORECASE,
 )
 _REFUSING_CODES = ("unsupported_parameter", "unsupported_value", "unknown_parameter")
 _REFUSING_STATUSES = (400, 403, 404, 422, 501)
 
 _SPELLINGS: Mapping[str, tuple[str, ...]] = {
-    "response_format": ("response_format", "response format", "json_schema", "structured output"),
+    "response_format": ("response_format", "response format", "json_schema", "structured output", "json mode"),
     "logprobs": ("logprobs", "top_logprobs"),
+    # Gemini has sentences for what a model lacks ("Logprobs is not enabled for models/…") and names for the rest.
+    "topP": ("topP", "top_p"),
+    "stopSequences": ("stopSequences", "stop_sequences"),
+    "responseLogprobs": ("responseLogprobs", "response_logprobs", "logprobs"),
+    "responseJsonSchema": (
+        *("responseJsonSchema", "response_json_schema", "responseSchema", "response_schema", "responseMimeType"),
+        *("response_mime_type", "json mode", "enum mode", "controlled generation"),
+    ),
+    "systemInstruction": ("systemInstruction", "system_instruction", "system instruction", "developer instruction"),
 }
 
 

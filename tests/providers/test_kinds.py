@@ -8,7 +8,9 @@ import orjson
 import pytest
 from answering import answering, reply
 
+from semprop.providers.anthropic import AnthropicFormat
 from semprop.providers.base import Message, Request, Sampling
+from semprop.providers.connection import HttpSettings, route
 from semprop.providers.errors import StopError
 from semprop.providers.kinds import KINDS, Kind, Speaks
 from semprop.providers.profiles import PROFILES
@@ -91,3 +93,10 @@ def test_a_stream_and_a_prompt_cache_are_switches_of_a_providers_file() -> None:
     assert (specification.stream, specification.prompt_cache) == (True, True)
     with pytest.raises(StopError, match="'stream' must be true or false"):
         tables({"provider": {"a": {"spec": "anthropic:m", "stream": "yes"}}}, "here")
+
+
+def test_a_header_of_the_users_own_takes_the_place_of_ours_and_is_not_sent_twice() -> None:
+    settings = HttpSettings("https://x.test/v1", "m", headers=(("Anthropic-Version", "2024-01-01"),))
+    way = route(settings, "/messages", AnthropicFormat("m").headers("secret-key-of-mine"), "secret-key-of-mine")
+    assert [value for name, value in way.headers if name.lower() == "anthropic-version"] == ["2024-01-01"]
+    assert dict(way.headers)["x-api-key"] == "secret-key-of-mine"

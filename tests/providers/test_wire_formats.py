@@ -204,6 +204,58 @@ def test_a_field_that_a_model_refuses_is_found_in_its_words_and_left_out(
         assert wire.without(name).refused_field(Reply(400, {}, orjson.dumps(body)), request) is None
 
 
+@pytest.mark.parametrize(
+    ("wire", "request_", "words", "field"),
+    [
+        (MESSAGES, Request(ASK, SAMPLING), "`temperature` is deprecated for this model.", "temperature"),
+        (
+            GENERATE,
+            Request(ASK, Sampling(top_logprobs=2)),
+            "Logprobs is not enabled for models/gemini-2.5-pro",
+            "responseLogprobs",
+        ),
+        (
+            GENERATE,
+            Request(ASK, Sampling(), SCHEMA),
+            "Json mode is not enabled for models/gemma-3-27b-it",
+            "responseJsonSchema",
+        ),
+        (
+            GENERATE,
+            Request(ASK, Sampling(), COLOURS),
+            "Enum mode is not enabled for models/gemma-3-27b-it",
+            "responseJsonSchema",
+        ),
+        (
+            GENERATE,
+            Request(TURNS, Sampling()),
+            "Developer instruction is not enabled for models/gemma-3-27b-it",
+            "systemInstruction",
+        ),
+        (CHAT, Request(ASK, Sampling(), SCHEMA), "Json mode is not enabled for models/gemini-pro", "response_format"),
+    ],
+)
+def test_what_a_model_lacks_is_found_in_the_services_own_sentence(
+    wire: WireFormat, request_: Request, words: str, field: str
+) -> None:
+    body = {"error": {"code": 400, "message": words, "status": "INVALID_ARGUMENT"}}
+    refused = Reply(400, {}, orjson.dumps(body))
+    assert wire.refused_field(refused, request_) == field
+    without = wire.without(field)
+    assert without.encode(request_) != wire.encode(request_)
+    assert without.refused_field(refused, request_) is None
+
+
+@pytest.mark.parametrize("first", ["user", "assistant"])
+def test_gemini_without_a_system_instruction_has_its_text_in_the_first_turn_of_the_user(first: Any) -> None:
+    wire = GENERATE.without("systemInstruction")
+    document = sent(wire, Request((Message.of("system", "Be brief."), Message.of(first, "1 + 1?"))))
+    assert "systemInstruction" not in document
+    assert document["contents"][0]["role"] == "user"
+    assert document["contents"][0]["parts"][0] == {"text": "Be brief.\n\n"}
+    assert wire.degraded == ("systemInstruction not sent: its text stands in the first turn",)
+
+
 def test_a_field_may_have_another_name_somewhere() -> None:
     wire = OpenAIFormat("m", names=(("seed", "random_seed"),))
     document = sent(wire, Request(ASK, Sampling(seed=4)))
@@ -465,6 +517,27 @@ def test_log_probabilities_are_joined_from_the_chunks() -> None:
     body, _ = folded(CHAT, CHAT_STREAM)
     completion = CHAT.decode(Reply(200, {}, body), Request(ASK))
     assert [(token.token, token.logprob) for token in completion.logprobs] == [("tw", -0.5), ("o", -0.25)]
+
+
+def test_geminis_log_probabilities_are_joined_from_the_frames() -> None:
+    def told(token: str) -> dict[str, Any]:
+        one = {"token": token, "logProbability": -0.5}
+        return {"chosenCandidates": [one], "topCandidates": [{"candidates": [one]}]}
+
+    frames = events(
+        candidate({"text": "tw"}, reason=None, logprobsResult=told("tw")),
+        candidate({"text": "o"}, reason=None, logprobsResult=told("o")),
+        candidate(),
+    )
+    body, _ = folded(GENERATE, frames)
+    completion = GENERATE.decode(Reply(200, {}, body), Request(ASK))
+    assert completion.logprobs == tuple(TokenLogprob(token, -0.5, ((token, -0.5),)) for token in ("tw", "o"))
+
+
+def test_a_chat_stream_that_holds_nothing_but_its_end_is_no_empty_answer() -> None:
+    body, _ = folded(CHAT, events(DONE))
+    with pytest.raises(RetryError):
+        CHAT.decode(Reply(200, {}, body), Request(ASK))
 
 
 @pytest.mark.parametrize("name", FORMATS)
