@@ -5,7 +5,8 @@ limit is no bound here: what the clock says must not enter a decision (law L1). 
 used. It may be written such that no choice is made twice: a group that holds a choice (an alternation, or a repeat of
 varying length) is not itself repeated, and there is no back-reference, look-around or condition. Then the matcher tries
 at most the product of its choices, which is counted for the longest text; beyond `MOST_WAYS` the pattern is refused.
-Possessive repeats (`.*+`) take no choice back and cost nothing.
+Possessive repeats (`.*+`) take no choice back. What is repeated without a choice is work all the same, on every way:
+`QUICK` repeats of it count as one way more.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ from semprop.engine.errors import SpecificationError
 MOST_WAYS = 100_000_000
 """As many ways as can be tried in about a second."""
 
-_QUANTIFIER = re.compile(r"(?:([*+?])|\{(\d*)(,?)(\d*)\})([?+]?)")
+QUICK = 100
+"""Repeats without a choice that take no longer than a way."""
+
+_QUANTIFIER = re.compile(r"(?:([*+?])|\{(?!\})(\d*)(,?)(\d*)\})([?+]?)")
 _FLAGS = re.compile(r"\(\?([aiLmsux-]+)([:)])")
 _PLAIN_GROUPS = ("(?:", "(?P<", "(?>")
 
@@ -27,10 +31,12 @@ _PLAIN_GROUPS = ("(?:", "(?P<", "(?>")
 class _Group:
     branches: int = 1
     has_choice: bool = False
+    repeats: int = 0
 
 
 def ways(pattern: str, length: int) -> int:
-    """At most how many ways a backtracking matcher tries for this pattern on a text of so many characters.
+    """At most how many ways a backtracking matcher tries for this pattern on a text of so many characters, each of
+    `QUICK` repeats at most.
 
     Raises:
         SpecificationError: not a regular expression, or one whose work is not bounded like this; with the mend.
@@ -64,13 +70,16 @@ def ways(pattern: str, length: int) -> int:
         taken = 1 if repeat and repeat[5] == "+" else max(1, min(high, length) - low + 1)
         total *= taken * atom.branches
         groups[-1].has_choice |= atom.has_choice or taken > 1
-    return total * groups[-1].branches
+        times = low if taken > 1 else min(high, max(low, length))
+        groups[-1].repeats += times * max(1, atom.repeats) if times > 1 else atom.repeats
+    return total * groups[-1].branches * max(1, groups[-1].repeats // QUICK)
 
 
 def _opened(pattern: str, place: int) -> tuple[int, bool]:
     """Where a group's content begins, and whether it is one that ends with a bracket of its own."""
     if pattern.startswith("(?#", place):
-        return pattern.index(")", place) + 1, False
+        # A quantifier behind a comment repeats what stands before it.
+        raise _refused(pattern, "it holds a comment; leave (?#…) out")
     if flags := _FLAGS.match(pattern, place):
         if "x" in flags[1]:
             raise _refused(pattern, "it is written in the verbose form; write it in one line without (?x)")
