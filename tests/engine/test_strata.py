@@ -74,3 +74,32 @@ def test_the_interval_of_null_strata_covers_zero_about_as_often_as_it_says():
         low, high = stratified([str(place % 4) for place in range(120)], before, after, run).interval
         covered += low <= 0 <= high
     assert 180 <= covered <= 198
+
+
+@pytest.mark.parametrize(("size", "strata"), [(1, 40), (2, 30)])
+def test_the_interval_of_small_strata_covers_the_gain_as_often_as_it_says(size, strata):
+    covered = 0
+    for run in range(100):
+        drawn = np.random.default_rng(run)
+        before, after = ((drawn.random(size * strata) < share).astype(float).tolist() for share in (0.5, 0.6))
+        found = stratified([str(place % strata) for place in range(size * strata)], before, after, run)
+        covered += found.interval.low <= 0.1 <= found.interval.high
+        assert found.word is not Word.NO_GAIN
+    assert covered >= 92
+
+
+def test_a_stratum_of_two_items_that_are_alike_rules_nothing_out():
+    found = stratified(["a"] * 100 + ["b"] * 2, [0.0] * 102, [0.0] * 102, 0)
+    assert found.interval.high > 0.3
+    assert found.word is Word.NO_RELIABLE_GAIN
+
+
+@pytest.mark.parametrize("sizes", [(100, 2), (31, 45, 57), (5, 39, 16), (10, 10)])
+def test_what_strata_without_spread_may_hide_is_the_worst_of_a_grid(sizes):
+    names = [str(place) for place, size in enumerate(sizes) for _ in range(size)]
+    nothing = [0.0] * len(names)
+    high = stratified(names, nothing, nothing, 0).interval.high
+    left = np.random.default_rng(0).dirichlet([0.5] * len(sizes), 20_000) * -np.log(0.05)
+    worst = float((1 - np.exp(-left / np.array(sizes))).mean(axis=1).max())
+    assert worst <= high + 1e-12
+    assert worst == pytest.approx(high, rel=0.02)
