@@ -269,14 +269,17 @@ def _opened(path: Path, again: bool) -> sqlite3.Connection:
 def _create(path: Path, meta: dict[str, Any]) -> None:
     if path.exists():
         raise UsageError(f"the run directory {path} exists: name another one with --run, or remove it")
+    # Under another name first: whoever is killed here leaves no directory that looks like a run and is none.
+    made = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.mkdir(mode=0o700)
+        shutil.rmtree(made, ignore_errors=True)
+        made.mkdir(mode=0o700)
     except OSError as error:
         raise StorageError(f"cannot make the run directory {path}: {error.strerror}") from error
     try:
-        os.close(os.open(path / FILE_NAME, os.O_CREAT | os.O_WRONLY, 0o600))
-        connection = sqlite3.connect(path / FILE_NAME, isolation_level=None)
+        os.close(os.open(made / FILE_NAME, os.O_CREAT | os.O_WRONLY, 0o600))
+        connection = sqlite3.connect(made / FILE_NAME, isolation_level=None)
         try:
             connection.execute(f"PRAGMA page_size={PAGE}")
             connection.execute("PRAGMA journal_mode=WAL")
@@ -287,8 +290,9 @@ def _create(path: Path, meta: dict[str, Any]) -> None:
             connection.execute("COMMIT")
         finally:
             connection.close()
+        made.rename(path)
     except (OSError, sqlite3.Error) as error:
-        shutil.rmtree(path, ignore_errors=True)  # It was made here, and half a journal is of no use.
+        shutil.rmtree(made, ignore_errors=True)  # It was made here, and half a journal is of no use.
         raise StorageError(f"cannot write a journal in {path}: {error}") from error
 
 
