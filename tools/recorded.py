@@ -116,7 +116,8 @@ def list_runs(directory: Path, screen: Screen) -> Ended:
     """List the runs in a directory, oldest first."""
     if not directory.is_dir():
         raise UsageError(f"there is no directory {directory}: name one that holds runs, or start with semprop optimize")
-    rows = [_row(path) for path in sorted(directory.iterdir(), key=_written) if (path / FILE_NAME).is_file()]
+    found = [path for path in directory.iterdir() if (path / FILE_NAME).is_file() and not path.name.startswith(".")]
+    rows = [_row(path) for path in sorted(found, key=_written)]
     screen.show(*_runs_words(directory, rows))
     return Ended({"schema": RESULT_SCHEMA, "status": "done", "error": None, "runs": rows})
 

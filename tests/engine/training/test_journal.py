@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sqlite3
 import stat
 import subprocess
@@ -406,3 +407,11 @@ def test_positions_are_equal_if_and_only_if_their_texts_are(one, other):
 @given(JSON)
 def test_every_document_comes_back_as_it_went_in(document):
     assert unpacked(packed(document)) == document
+
+
+async def test_a_directory_that_a_kill_left_half_made_is_no_run_and_is_not_in_the_way(tmp_path):
+    half = tmp_path / f".run.{os.getpid()}"
+    half.mkdir()
+    (half / FILE_NAME).write_bytes(b"half")
+    await (await Journal.create(tmp_path / "run", {})).close()
+    assert [entry.name for entry in tmp_path.iterdir()] == ["run"]
