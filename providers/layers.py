@@ -95,6 +95,16 @@ class Stack:
             sent.attempts = 0
         return self._send(request)
 
+    def within(self, layer: Layer) -> Stack:
+        """The same provider with one more layer, innermost: around each attempt."""
+        return Stack(
+            self._endpoint,
+            (*self._layers, layer),
+            identity=self._identity,
+            capabilities=self._capabilities,
+            price=self.price,
+        )
+
     def statistics(self) -> Mapping[str, object]:
         """The endpoint's counters and those of every layer."""
         merged: dict[str, object] = dict(self._endpoint.statistics())

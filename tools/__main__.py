@@ -57,7 +57,7 @@ def _told(ended: Ended, shown: Screen) -> int:
     if ended.code != ExitCode.UNREAD:
         if ended.problem is not None:
             shown.warn(f"semprop: {ended.problem.message}")
-        if _is_read(ended.document, shown):
+        if _is_read(ended.told, shown):
             return ended.code
     # Whoever read the answer has gone (`| head`). The interpreter would complain when it flushes stdout.
     os.dup2(os.open(os.devnull, os.O_WRONLY), shown.stdout.fileno())

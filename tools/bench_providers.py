@@ -1,12 +1,14 @@
 """`semprop bench providers FILE`: endpoints compared for latency, throughput, price and quality, taking turns.
 
-Writes a table, JSON lines (`.jsonl`, one a cell), one document (`.json`) and one page (`.html`).
+Writes a table, JSON lines (`.jsonl`, one a cell), one document (`.json`) and one page (`.html`). A signal or a spent
+budget ends it in order: what is under way may come back, and what was measured by then is shown and written.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -28,14 +30,19 @@ from semprop.bench.providers.workload import Workload, prompts, recorded, task_w
 from semprop.bench.task import Sizes
 from semprop.bench.tasks import resolve
 from semprop.engine.errors import StorageError, UsageError
+from semprop.providers.budget import Caps
 from semprop.providers.limiter import Limiter
 from semprop.providers.specification import Specification
 from semprop.providers.stack import connect
 from semprop.providers.transport import Transport
+from semprop.providers.valve import Valve
 from semprop.tools import preparing
+from semprop.tools.budgets import check_caps
 from semprop.tools.collecting import collecting_less
 from semprop.tools.descriptors import SPARE, raise_file_limit
-from semprop.tools.exits import Ended, ExitCode, Problem
+from semprop.tools.exits import Ended, ExitCode, Problem, interrupted
+from semprop.tools.interruption import listening
+from semprop.tools.optimizing import patience_of
 from semprop.tools.screen import Screen, plain
 
 Work = Callable[[preparing.Surrounding, Screen], Ended]
@@ -75,6 +82,9 @@ def compare(
     for name in files:
         if name.suffix not in FORMS:
             raise UsageError(f"{name} ends in none of {', '.join(FORMS)}: its ending says what is written")
+        if not name.absolute().parent.is_dir():
+            # Before anything is paid for.
+            raise UsageError(f"{name} cannot be written: there is no directory {name.parent}; make it, or name another")
     plan = load(file)
     if max_usd is not None:
         plan = replace(plan, usd=max_usd if plan.usd is None else min(plan.usd, max_usd))
@@ -86,16 +96,26 @@ def compare(
 
     # Providers join the transport when they are connected; how many sockets they may open is known from then on.
     for each in plan.providers:
-        connected(each)
+        check_caps(Caps(usd=plan.usd), each.name, connected(each).price, each)
     raise_file_limit(transport.connections + SPARE)
-    outside = Surrounding(connected, around.providers.clock, say=screen.say)
+    patience = patience_of(preparing.Order(task=file.name), around, screen)
+    signals: list[int] = []
+
+    @asynccontextmanager
+    async def ending(valve: Valve) -> AsyncIterator[anyio.CancelScope]:
+        async with listening(valve, patience) as interruption:
+            yield interruption.scope
+        if interruption.number is not None:
+            signals.append(interruption.number)
+
+    outside = Surrounding(connected, around.providers.clock, say=screen.say, ending=ending)
     with collecting_less():
         measured = anyio.run(run, plan, workload, outside, backend_options={"use_uvloop": os.name != "nt"})
     told = document(measured)
+    screen.show(*shown(measured))
     for name in files:
         _write(name, measured, told)
-    screen.show(*shown(measured))
-    return Ended({"status": "budget" if measured.ended else "done", "error": None, **told}, _problem(measured))
+    return Ended({"status": "done", "error": None, **told}, _problem(measured, signals))
 
 
 def _workload(plan: Plan, parameters: Path | None, data: Path | None, say: Callable[[str], None]) -> Workload:
@@ -113,7 +133,9 @@ def _workload(plan: Plan, parameters: Path | None, data: Path | None, say: Calla
     return prompts(plan.prompt_bytes, plan.max_tokens, DISTINCT)
 
 
-def _problem(measured: Measured) -> Problem | None:
+def _problem(measured: Measured, signals: Sequence[int]) -> Problem | None:
+    if signals:
+        return interrupted(signals[0], "what was measured by then is shown and written")
     if measured.ended:
         return Problem("BudgetSpent", measured.ended, ExitCode.BUDGET)
     if measured.cells and all(cell.stopped for cell in measured.cells):

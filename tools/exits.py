@@ -66,6 +66,14 @@ class Ended:
     def code(self) -> int:
         return ExitCode.DONE if self.problem is None else self.problem.code
 
+    @property
+    def told(self) -> Mapping[str, Any]:
+        """The document with the problem in it, whoever put the two together."""
+        if self.problem is None or self.document.get("error") is not None:
+            return self.document
+        status = str(_STATUS.get(self.problem.code, Status.FAILED))
+        return {**self.document, "status": status, "error": self.problem.document()}
+
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM arrived where no run is under way."""

@@ -1,17 +1,20 @@
 """Runs a plan: endpoints take turns under each load, A B A B …, so that the hour of the day falls on all alike.
 
 Tasks are started by the engine's scheduler. What is measured is written into cells, one for each endpoint and load.
+Every attempt, retries too, passes one valve: it keeps to the budget, and shut it lets what is under way come back. Then
+the work is cancelled, and what was measured by then is the result.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 import anyio
+import anyio.lowlevel
 
 from semprop.bench.providers.metrics import Figures
 from semprop.bench.providers.overhead import Overhead, Watch
@@ -22,11 +25,12 @@ from semprop.bench.providers.watching import Watched
 from semprop.bench.providers.workload import Workload
 from semprop.engine.scheduler import group
 from semprop.providers.base import Usage
-from semprop.providers.budget import BudgetSpent, Caps, Purse
+from semprop.providers.budget import Caps
 from semprop.providers.clock import Clock, SystemClock
 from semprop.providers.errors import ErrorClass, StopError
 from semprop.providers.layers import Stack
 from semprop.providers.specification import Specification
+from semprop.providers.valve import Valve
 
 SLOWEST = 0.01
 """Units a second, at the least, that a sweep asks."""
@@ -53,19 +57,45 @@ class Cell:
     stopped: str = ""
 
 
+SETTLED = 64
+"""Turns of the loop within which a reply that came back is counted."""
+
+
+@asynccontextmanager
+async def drained(valve: Valve) -> AsyncIterator[anyio.CancelScope]:
+    """A scope that is cancelled once the valve is shut and nothing is on the wire."""
+    scope, watching = anyio.CancelScope(), anyio.CancelScope()
+
+    async def watch() -> None:
+        with watching:
+            await valve.drained()
+            for _ in range(SETTLED):
+                await anyio.lowlevel.checkpoint()
+            scope.cancel()
+
+    async with group() as start:
+        start(watch)
+        try:
+            yield scope
+        finally:
+            watching.cancel()
+
+
 @dataclass(frozen=True, slots=True)
 class Surrounding:
-    """What the runner takes from outside."""
+    """What the runner takes from outside; `ending` gives the scope that ends the work once the valve is shut."""
 
     connect: Callable[[Specification], Stack]
     clock: Clock = SystemClock()
     cpu: Callable[[], float] = time.process_time
     say: Callable[[str], None] = lambda line: None
+    ending: Callable[[Valve], AbstractAsyncContextManager[anyio.CancelScope]] = drained
 
 
 @dataclass(slots=True)
 class Measured:
-    """Everything that was measured; `ended` is "" or why the whole was ended early (the budget)."""
+    """Everything that was measured; `ended` is "" or why the whole was ended early: the budget, or whoever shut the
+    valve."""
 
     plan: Plan
     workload: Workload
@@ -81,10 +111,13 @@ async def run(plan: Plan, workload: Workload, around: Surrounding) -> Measured:
     Raises:
         StopError: a price is unknown, and there is a cap of dollars (CONFIGURATION).
     """
-    stacks = {spec.name: around.connect(_within(spec, plan.quota)) for spec in plan.providers}
-    purse = None if plan.usd is None else Purse(Caps(usd=plan.usd))
+    valve = Valve(Caps(usd=plan.usd))
+    stacks = {}
+    for spec in plan.providers:
+        stack = around.connect(_within(spec, plan.quota))
+        stacks[spec.name] = stack.within(valve.around(stack.price))
     for name, stack in stacks.items():
-        if purse is not None and stack.price(Usage(input=1, output=1)) is None:
+        if plan.usd is not None and stack.price(Usage(input=1, output=1)) is None:
             raise StopError(
                 f"the price of {name} ({stack.identity}) is unknown, so no cap of dollars can hold it: give its table "
                 "`prices`, or leave `usd` out",
@@ -100,12 +133,13 @@ async def run(plan: Plan, workload: Workload, around: Surrounding) -> Measured:
     async with AsyncExitStack() as opened:
         for stack in stacks.values():
             await opened.enter_async_context(stack)
-        runner = _Runner(measured, stacks, purse, around)
-        try:
-            for load in plan.loads:
-                await runner.load(load)
-        except BudgetSpent as spent:
-            measured.ended = str(spent)
+        runner = _Runner(measured, stacks, around)
+        async with around.ending(valve) as scope:
+            with scope:
+                for load in plan.loads:
+                    await runner.load(load)
+    if valve.is_shut:
+        measured.ended = str(valve.reason or "it was stopped")
     return measured
 
 
@@ -120,10 +154,8 @@ def _within(spec: Specification, quota: float) -> Specification:
 
 
 class _Runner:
-    def __init__(
-        self, measured: Measured, stacks: Mapping[str, Stack], purse: Purse | None, around: Surrounding
-    ) -> None:
-        self._measured, self._stacks, self._purse, self._around = measured, stacks, purse, around
+    def __init__(self, measured: Measured, stacks: Mapping[str, Stack], around: Surrounding) -> None:
+        self._measured, self._stacks, self._around = measured, stacks, around
         self._failed: dict[str, str] = {}
         self._pieces = dict.fromkeys(stacks, 0)
 
@@ -174,11 +206,10 @@ class _Runner:
                 start(self._looked, watch, turn)
                 await self._begin(cell, block, turn, start)
         except StopError as error:
-            if isinstance(error, BudgetSpent):
-                raise
             self._failed[cell.provider] = cell.stopped = str(error)
         finally:
             watch.end()
+            cell.overhead = watch.overhead
             cell.figures.seconds += clock.now() - turn.began
             cell.figures.throttled += _throttled(stack) - throttled
 
@@ -228,11 +259,11 @@ class _Runner:
         piece = workload.piece(self._pieces[name])
         # Warming up takes pieces that the load will take again.
         self._pieces[name] += counted
-        watched = Watched(self._stacks[name], self._around.clock.now, intended, self._purse)
+        watched = Watched(self._stacks[name], self._around.clock.now, intended)
         try:
             score = await piece.work(watched)
         except StopError as error:
-            if counted or isinstance(error, BudgetSpent):
+            if counted:
                 raise
             self._failed[name] = str(error)
             return

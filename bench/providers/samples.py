@@ -113,6 +113,7 @@ class Leaving(Sent):
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         self._count: int | None = None
+        self.again = self.spent = None
         self.last: float | None = None
 
     @property

@@ -1,6 +1,6 @@
 """A provider whose calls are watched: when each was to begin, when it left, when it ended, and what it cost.
 
-Wraps a `Stack`; answers as it does. A budget, if there is one, is reserved before a call and settled after it.
+Wraps a `Stack`; answers as it does.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Self
 
 from semprop.bench.providers.samples import Call, Leaving, Outcome, outcome_of
 from semprop.providers.base import Admission, Capabilities, Completion, Request, Timing, Usage
-from semprop.providers.budget import NOTHING, Amount, Purse, failed, settled, worst_case
+from semprop.providers.budget import Amount, failed, worst_case
 from semprop.providers.errors import ProviderError
 from semprop.providers.layers import Stack
 
@@ -24,15 +24,14 @@ class Watched:
         calls: what was noted, in the order in which calls ended.
     """
 
-    def __init__(self, stack: Stack, now: Callable[[], float], intended: float, purse: Purse | None) -> None:
+    def __init__(self, stack: Stack, now: Callable[[], float], intended: float) -> None:
         """
         Args:
             stack: who answers; it is open.
             now: seconds on the clock of all instants.
             intended: when the unit was to begin; its first calls count from there, later ones from when they were made.
-            purse: what may be spent; None: anything.
         """
-        self._stack, self._now, self._purse = stack, now, purse
+        self._stack, self._now = stack, now
         self._intended: float | None = intended
         self.calls: list[Call] = []
 
@@ -49,29 +48,17 @@ class Watched:
         return self._stack.capabilities
 
     async def complete(self, request: Request) -> Completion:
-        """Answer one request; see `Stack.complete`.
-
-        Raises:
-            BudgetSpent: it might pass a cap; nothing was sent.
-        """
+        """Answer one request; see `Stack.complete`."""
         intended = self._now() if self._intended is None or self.calls else self._intended
         leaving = Leaving(self._now)
         watched = replace(request, admission=Admission("benchmark", sent=leaving))
-        worst = worst_case(request, self._stack.price)
-        reservation = None if self._purse is None else await self._purse.reserve(worst)
-        amount = worst
         try:
             completion = await self._stack.complete(watched)
-            amount = settled(worst, completion, self._stack.price)
-            self.calls.append(self._answered(intended, leaving, completion))
-            return completion
         except ProviderError as error:
-            amount = failed(worst, error)
-            self.calls.append(self._failed(intended, leaving, worst, error))
+            self.calls.append(self._failed(intended, leaving, worst_case(request, self._stack.price), error))
             raise
-        finally:
-            if self._purse is not None and reservation is not None:
-                self._purse.settle(reservation, amount if leaving.attempts else NOTHING)
+        self.calls.append(self._answered(intended, leaving, completion))
+        return completion
 
     def _answered(self, intended: float, leaving: Leaving, completion: Completion) -> Call:
         timing = completion.timing or Timing(-1.0)

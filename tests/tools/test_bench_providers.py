@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import orjson
 import pytest
 from commandline import completion, refusal
@@ -69,9 +71,30 @@ def test_if_every_endpoint_is_dead_the_exit_code_is_that_of_a_provider(command, 
     async def broke(request):
         return refusal(401, "no such key", "invalid_api_key")
 
-    said = command("bench", "providers", bench(tmp_path, serve(broke)))
+    file = bench(tmp_path, serve(broke))
+    said = command("bench", "providers", file)
     assert said.code == 3
     assert "no such key" in said.err
+    told = command("bench", "providers", file, "--json").document
+    assert (told["status"], told["error"]["exit_code"]) == ("failed", 3)
+
+
+def test_ctrl_c_keeps_what_was_measured(command, serve, tmp_path):
+    asked = []
+
+    async def interrupting(request):
+        asked.append(None)
+        if len(asked) == 3:
+            signal.raise_signal(signal.SIGINT)
+        return completion("fine")
+
+    file, out = bench(tmp_path, serve(interrupting), benchmark="max_tokens = 10"), tmp_path / "out.json"
+    said = command("bench", "providers", file, "--json", "--write", str(out))
+    assert said.code == 130
+    told = said.document
+    assert (told["status"], told["error"]["type"]) == ("interrupted", "Interrupted")
+    assert told["cells"][0]["answered"] == len(asked) == told["cells"][0]["units"]
+    assert orjson.loads(out.read_bytes())["cells"] == told["cells"]
 
 
 def test_money_is_a_cap_and_ends_with_its_own_exit_code(command, serve, tmp_path):
@@ -79,6 +102,7 @@ def test_money_is_a_cap_and_ends_with_its_own_exit_code(command, serve, tmp_path
     said = command("bench", "providers", file, "--max-usd", "0.00022", "--json")
     assert said.code == 4
     assert said.document["status"] == "budget"
+    assert said.document["error"]["exit_code"] == 4
     # At the worst 180 tokens in and 10 out, $0.0002, each; settled at $0.000014: the third one does not fit.
     assert sum(cell["usd"] for cell in said.document["cells"]) == pytest.approx(2 * 14e-6)
 
@@ -88,6 +112,7 @@ def test_money_is_a_cap_and_ends_with_its_own_exit_code(command, serve, tmp_path
     [
         (["none.toml"], "cannot be read"),
         (["bench.toml", "--write", "out.txt"], "ends in none of .json, .jsonl, .html"),
+        (["bench.toml", "--write", "nowhere/out.json"], "there is no directory nowhere"),
         (["bench.toml", "--parameters", "p.json"], "those of a task"),
     ],
 )
@@ -101,4 +126,13 @@ def test_wrong_input_is_refused_with_the_mend(command, serve, tmp_path, argument
 def test_a_cap_of_dollars_without_a_price_is_refused(command, tmp_path):
     said = command("bench", "providers", bench(tmp_path, "openai:m@http://127.0.0.1:9/v1", prices=""), "--max-usd", "1")
     assert said.code == 2
-    assert "is unknown" in said.err
+    assert "no price is known" in said.err
+
+
+def test_a_body_that_changes_how_long_replies_may_be_is_refused_under_a_cap_of_dollars(command, tmp_path):
+    body = "prices = { input = 1, output = 2 }\nbody = { max_tokens = 9000 }"
+    said = command(
+        "bench", "providers", bench(tmp_path, "openai:m@http://127.0.0.1:9/v1", prices=body), "--max-usd", "1"
+    )
+    assert said.code == 2
+    assert "cannot be capped" in said.err

@@ -136,13 +136,7 @@ class Upstream:
         if self._accounts is None:
             return stack
         self._attempts = Attempts(self.name, stack.identity, stack.price, self._accounts)
-        return Stack(
-            stack._endpoint,
-            (*stack._layers, self._attempts),
-            identity=stack._identity,
-            capabilities=stack._capabilities,
-            price=stack.price,
-        )
+        return stack.within(self._attempts)
 
     async def __aenter__(self) -> Upstream:
         await self._stack.__aenter__()

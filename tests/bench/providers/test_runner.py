@@ -1,6 +1,7 @@
 """Loads on a virtual clock: what each endpoint is asked, in which order, and what of it is measured."""
 
 from dataclasses import replace
+from random import Random
 
 import pytest
 
@@ -8,10 +9,11 @@ from semprop.bench.providers.plan import Plan, Stopping, Sweep
 from semprop.bench.providers.report import document
 from semprop.bench.providers.runner import Surrounding, run
 from semprop.bench.providers.shapes import Form, Shape
-from semprop.bench.providers.workload import prompts
+from semprop.bench.providers.workload import Piece, Workload, prompts
 from semprop.providers import Completion, VirtualClock, wrap
-from semprop.providers.base import Timing, Usage
-from semprop.providers.errors import ErrorClass, ItemError, StopError
+from semprop.providers.base import Message, Request, Timing, Usage
+from semprop.providers.errors import ErrorClass, ItemError, RetryError, StopError
+from semprop.providers.retry import RetryPolicy
 from semprop.providers.specification import Specification
 
 NAMES = ("a", "b")
@@ -116,6 +118,56 @@ async def test_money_ends_everything_and_is_never_passed():
     assert "budget" in result.ended
     assert sum(each.figures.usd for each in result.cells) <= 0.02
     assert sum(asked.values()) <= 20
+
+
+async def test_every_attempt_of_a_call_that_is_asked_again_is_kept_within_the_budget():
+    """Attempts that time out may have been computed: each of them is money."""
+    clock, worst = VirtualClock(), 0.001
+    sent = []
+
+    def connected(spec):
+        async def answer(request):
+            sent.append(spec.name)
+            raise RetryError("did not answer", ErrorClass.TRANSIENT)
+
+        return wrap(
+            answer, model=spec.model, price=lambda usage: worst, retry=RetryPolicy(), clock=clock, random=Random(1)
+        )
+
+    around = Surrounding(connected, clock, cpu=lambda: 0.0)
+    spending = plan(names=("a",), stopping=Stopping(requests=50), blocks=1, usd=5.5 * worst)
+    result = await run(spending, prompts(50, 5, 10), around)
+    assert "budget" in result.ended
+    assert len(sent) == 5
+
+
+async def test_what_is_under_way_when_the_money_is_spent_is_still_counted():
+    load = Shape(Form.CONCURRENCY, 4)
+    result, asked = await measured(
+        plan(load, names=("a",), stopping=Stopping(requests=100), blocks=1, usd=0.0062), price=lambda usage: 0.001
+    )
+    assert asked["a"] == cell(result, "a").figures.answered == 6
+    assert cell(result, "a").overhead is not None
+
+
+async def test_a_request_without_a_bound_on_its_reply_is_not_sent_under_a_cap_of_dollars():
+    clock = VirtualClock()
+
+    def connected(spec):
+        async def answer(request):
+            return Completion("fine", usage=USAGE)
+
+        return wrap(answer, model=spec.model, price=lambda usage: 0.001)
+
+    open_ended = Workload("open", (Piece("one", lambda provider: asked_openly(provider)),))
+    result = await run(
+        plan(names=("a",), stopping=Stopping(requests=3), usd=1.0), open_ended, Surrounding(connected, clock)
+    )
+    assert "give max_tokens" in cell(result, "a").stopped
+
+
+async def asked_openly(provider):
+    await provider.complete(Request((Message.of("user", "How long?"),)))
 
 
 async def test_a_cap_of_dollars_is_refused_where_a_price_is_unknown():
