@@ -119,7 +119,8 @@ class UpdateContext:
     selected from, in order; `solved` those that must not break; `rejected` are earlier texts by parameter (empty
     unless the specification keeps a memory); `tried` are ids of candidates that lost against these very parameters;
     `is_copy` tells whether a text repeats a training example; `state` is what this rule returned as `Proposals.state`
-    one step earlier (momentum, moments, a trajectory), None in the first step.
+    one step earlier (momentum, moments, a trajectory), None in the first step; `relabelled` says that labels differ
+    from those by which `scored` has its scores, so that probes cannot be compared with these.
     """
 
     graph: Graph
@@ -135,6 +136,7 @@ class UpdateContext:
     rejected: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
     tried: tuple[str, ...] = ()
     state: object = None
+    relabelled: bool = False
 
 
 class CopyTest(Protocol):

@@ -23,12 +23,13 @@ from semprop.providers.base import Sampling
 
 @dataclass(slots=True)
 class _Search:
-    """What one search knows: texts by parameter, the parameters scored so far, and the best of them."""
+    """What one search knows: texts by parameter, what the parameters scored so far gain over the present ones on the
+    examples that they share, and the best of them."""
 
     texts: dict[str, list[str]]
     best: Parameters
     attempts: dict[str, dict[str, float]]
-    scored: dict[Parameters, float] = field(default_factory=dict)
+    gains: dict[Parameters, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +54,8 @@ class CoordinateUpdate:
             for name in names:
                 if not (yield from _ascend(context, search, name)):
                     return Proposals((), (*dropped, Dropped(name, UNMEASURED)))
-        ranked = sorted(search.scored.items(), key=lambda entry: -entry[1])
-        finalists = [parameters for parameters, score in ranked if score > search.scored[context.parameters]]
+        ranked = sorted(search.gains.items(), key=lambda entry: -entry[1])
+        finalists = [parameters for parameters, gain in ranked if gain > 0 and parameters != context.parameters]
         return Proposals(
             tuple(candidate(context.parameters, _edits(context, each)) for each in finalists[: context.wanted]),
             tuple(dropped),
@@ -85,9 +86,8 @@ def _ascend(context: UpdateContext, search: _Search, name: str) -> Plan[bool]:
     means = yield from measured(context, tried)
     if not means:
         return False
-    search.scored[context.parameters] = means[0]
     for parameters, mean in zip(tried, means[1:], strict=True):
-        search.scored[parameters] = mean
+        search.gains[parameters] = mean - means[0]
         text = str(parameters[name])
         search.attempts[name][text] = max(mean, search.attempts[name].get(text, mean))
     place = max(range(len(tried)), key=lambda index: means[index + 1])

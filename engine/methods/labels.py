@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 from semprop.engine.errors import SpecificationError
 from semprop.engine.example import Example, draw
 from semprop.engine.method import Method, Proposals, Scored, Seed, SeedRule, UpdateContext, UpdateRule
+from semprop.engine.methods.mixed import mixed_seed
+from semprop.engine.methods.reverse_mode import objective_seed
 from semprop.engine.plans import Plan
 
 
@@ -42,12 +44,12 @@ def permuted_labels(examples: Sequence[Example], share: float, seed: int) -> dic
 
 
 def mislabelled(scored: Scored, labels: Mapping[str, str]) -> Scored:
-    """The same tape with the wrong label; the loss's own words go, since they may tell the true one."""
+    """The same tape with the wrong label; the loss's own words and its derivative go, since they tell the true one."""
     label = labels.get(scored.tape.example.id)
     if label is None:
         return scored
     example = replace(scored.tape.example, expected=label)
-    return Scored(replace(scored.tape, example=example), replace(scored.score, feedback=""))
+    return Scored(replace(scored.tape, example=example), replace(scored.score, feedback="", objective=None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +74,22 @@ class MisledUpdate:
         scored, solved = (
             tuple(mislabelled(entry, self.labels) for entry in entries) for entries in (context.scored, context.solved)
         )
-        return self.update(replace(context, scored=scored, solved=solved))
+        return self.update(replace(context, scored=scored, solved=solved, relabelled=True))
 
 
 def with_wrong_labels(method: Method, examples: Sequence[Example], share: float, seed: int) -> Method:
     """A method that learns from wrong labels on a share of these examples. Scores stay true, so that selection, gate
-    and report judge as before.
+    and report judge as before; what an update probes is scored by the wrong labels on both sides.
 
     Raises:
-        SpecificationError: the share is not in (0, 1], or fewer than two different labels are there.
+        SpecificationError: the share is not in (0, 1], fewer than two different labels are there, or the method reads
+            the derivative of the loss, which is that of the true label.
     """
+    if method.seed in (objective_seed, mixed_seed):
+        raise SpecificationError(
+            f"wrong labels do not apply to the method {method.name!r}: it learns from the derivative of the loss, which "
+            "is that of the true labels; leave them out, or choose a method that is told labels, or spsa-joint"
+        )
     labels = permuted_labels(examples, share, seed)
     true = {example.id: example.expected for example in examples}
     wrong = sum(true[name] != label for name, label in labels.items())

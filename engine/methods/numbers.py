@@ -8,6 +8,7 @@ from dataclasses import replace
 from semprop.engine.graph import Graph
 from semprop.engine.losses import Score
 from semprop.engine.method import UpdateContext
+from semprop.engine.methods.present import present_scores
 from semprop.engine.nodes import Purpose
 from semprop.engine.outcomes import Failure
 from semprop.engine.parameters import Number
@@ -29,18 +30,20 @@ def propose_number(context: UpdateContext, name: str) -> Plan[tuple[Number, ...]
         return ()
     examples = tuple(scored.tape.example for scored in context.scored)
     probes = tuple(Probe(context.parameters.replaced({name: value}), examples) for value in neighbours)
+    present = yield from present_scores(context)
     measured = yield probes
-    present = [scored.score.value for scored in context.scored]
     gains = [_gain(present, column) for column in measured]
     best = max(range(len(gains)), key=lambda index: gains[index])
     # A neighbour keeps the parameter's own bounds; only the probe stays within what the field can mean.
     return (replace(number, value=neighbours[best].value),) if gains[best] > 0 else ()
 
 
-def _gain(present: list[float], probed: tuple[Score | Failure, ...]) -> float:
+def _gain(present: tuple[Score | Failure, ...], probed: tuple[Score | Failure, ...]) -> float:
     """The mean difference over the examples that have both scores; 0 if there are none."""
     pairs = zip(present, probed, strict=True)
-    gains = [score.value - before for before, score in pairs if isinstance(score, Score)]
+    gains = [
+        score.value - before.value for before, score in pairs if isinstance(before, Score) and isinstance(score, Score)
+    ]
     return math.fsum(gains) / len(gains) if gains else 0.0
 
 

@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 
 from semprop.engine.attempts import Attempt, AttemptView, Exemplar, ascending, trajectory_request
 from semprop.engine.gates import Gate, StrictGate
+from semprop.engine.losses import Score
 from semprop.engine.method import Dropped, Edit, Method, Proposals, Scored, Selection, UpdateContext, candidate
 from semprop.engine.methods.optoprime import feedback_of
+from semprop.engine.methods.present import present_scores
 from semprop.engine.methods.rewrite import places
 from semprop.engine.methods.searching import UNMEASURED, Texts, measured, new_texts, text_parameters
 from semprop.engine.methods.unpropagated import unpropagated
@@ -43,8 +45,12 @@ class TrajectoryUpdate:
     def __call__(self, context: UpdateContext) -> Plan[Proposals]:
         names = text_parameters(context.graph)
         known = context.state.attempts if isinstance(context.state, Trajectory) else {}
-        present = sum(scored.score.value for scored in context.scored) / max(len(context.scored), 1)
-        tried = {name: _with(known.get(name, ()), str(context.parameters[name]), present) for name in names}
+        scores = yield from present_scores(context)
+        present = [score.value for score in scores if isinstance(score, Score)]
+        if not present:
+            return Proposals((), (Dropped("", UNMEASURED),), context.state)
+        mean = sum(present) / len(present)
+        tried = {name: _with(known.get(name, ()), str(context.parameters[name]), mean) for name in names}
         plans = tuple(self._texts(context, name, tried[name]) for name in names)
         (found,) = yield (Fork(plans),)
         dropped = [entry for new in found for entry in new.dropped]

@@ -14,6 +14,7 @@ from semprop.engine.constraints import fault_of
 from semprop.engine.graph import Graph
 from semprop.engine.losses import Score
 from semprop.engine.method import Dropped, UpdateContext
+from semprop.engine.methods.present import present_scores
 from semprop.engine.methods.rewrite import Proposed, asked
 from semprop.engine.parameters import Kind, Parameters
 from semprop.engine.plans import Ask, Plan, Probe
@@ -62,8 +63,8 @@ def measured(context: UpdateContext, tried: Sequence[Parameters]) -> Plan[tuple[
     Means are over the examples on which all of them have a score; empty if there is none.
     """
     examples = tuple(scored.tape.example for scored in context.scored)
+    present = yield from present_scores(context)
     columns = yield tuple(Probe(parameters, examples) for parameters in tried)
-    present = tuple(scored.score for scored in context.scored)
     table = [[each.value if isinstance(each, Score) else None for each in column] for column in (present, *columns)]
     whole = [row for row in range(len(examples)) if all(column[row] is not None for column in table)]
     if not whole:

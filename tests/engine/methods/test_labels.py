@@ -6,8 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from semprop.engine import Example, Score, SpecificationError, optimize, semantic
+from semprop.engine.losses import Objective
 from semprop.engine.method import Scored
 from semprop.engine.methods.labels import mislabelled, permuted_labels, with_wrong_labels
+from semprop.engine.methods.mixed import mixed
+from semprop.engine.methods.numerical import numerical
+from semprop.engine.methods.reverse_mode import reverse_mode
 
 
 def labelled(labels):
@@ -53,6 +57,19 @@ def test_the_losss_own_words_go_with_the_true_label():
     assert (found.tape.example.expected, found.score.feedback, found.score.value) == ("9", "", 0.0)
     untouched = Scored(tape, Score(0.0, "it is 4"))
     assert mislabelled(untouched, {}) is untouched
+
+
+def test_the_derivative_of_the_true_label_goes_with_it():
+    example = worlds.example(1)
+    tape = worlds.tape(worlds.graph(hints=0), example, {"answer": "6"})
+    found = mislabelled(Scored(tape, Score(0.5, objective=Objective(0.5, 1.0))), {example.id: "9"})
+    assert found.score == Score(0.5)
+
+
+@pytest.mark.parametrize("method", [reverse_mode(), numerical(), mixed()], ids=lambda method: method.name)
+def test_a_method_that_reads_the_derivative_of_the_loss_takes_no_wrong_labels(method):
+    with pytest.raises(SpecificationError, match="derivative of the loss, which is that of the true"):
+        with_wrong_labels(method, labelled("abab"), 1.0, 0)
 
 
 async def test_what_learns_sees_wrong_labels_and_what_judges_sees_true_ones():

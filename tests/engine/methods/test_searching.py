@@ -23,6 +23,7 @@ from semprop.engine.attempts import Attempt, ascending, points
 from semprop.engine.constraints import MaxWords
 from semprop.engine.method import Scored
 from semprop.engine.methods.copro import CoordinateUpdate, copro
+from semprop.engine.methods.labels import MisledUpdate
 from semprop.engine.methods.opro import Trajectory, TrajectoryUpdate, opro
 from semprop.engine.replies import ReplyStyle
 
@@ -141,6 +142,36 @@ def test_texts_are_compared_where_all_of_them_have_a_score(rule):
     world = World(("a", "aa"), (), lost=(("e1", "aa"),))
     found = run(rule, world, scored=(scored(1, 1.0), scored(2, 0.0)))
     assert edits(found) == [[("w", "aa")]], "e1, which the present text solves, is left out for all"
+
+
+def test_copro_holds_no_text_against_the_present_score_on_other_examples():
+    class Partly(World):
+        def __call__(self, effect):
+            found = super().__call__(effect)
+            if isinstance(effect, Probe) and effect.parameters["s"] == "b":
+                return (Failure(FailureKind.OVERLOADED, "busy"), *found[1:])
+            return found
+
+    world = Partly(("aa", "aaaa"), ("b",))
+    found = run(CoordinateUpdate(breadth=3, depth=1), world, scored=(scored(1, 1.0), scored(2, 0.0)), wanted=9)
+    assert [("w", "aaaa")] in edits(found), "0.4 against 0, on the example that was left"
+    assert [("w", "aa")] not in edits(found), "0.2 against 0.5, on both examples"
+
+
+@pytest.mark.parametrize("rule", [CoordinateUpdate(breadth=2, depth=1), TrajectoryUpdate(texts=1)])
+def test_under_wrong_labels_the_present_text_is_scored_by_them_too(rule):
+    world = World(("a",), ())
+    found = run(MisledUpdate(rule, {"e1": "9", "e2": "8"}), world, scored=(scored(1, 1.0), scored(2, 1.0)))
+    assert edits(found) == [[("w", "a")]]
+    assert {example.expected for probe in world.probes for example in probe.examples} == {"9", "8"}
+
+
+def test_opro_whose_present_text_has_no_score_under_wrong_labels_keeps_its_trajectory():
+    known = Trajectory({"w": (Attempt("x", 0.5),)})
+    world = World(("a",), (), lost=(("e1", ""), ("e2", "")))
+    found = run(MisledUpdate(TrajectoryUpdate(texts=1), {"e1": "9", "e2": "8"}), world, state=known)
+    assert (found.candidates, found.state) == ((), known)
+    assert "a provider failed" in found.dropped[-1].reason
 
 
 @pytest.mark.parametrize("rule", [CoordinateUpdate(breadth=3, depth=1), TrajectoryUpdate(texts=2)])
