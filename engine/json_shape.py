@@ -7,7 +7,7 @@ outputs can promise. A keyword that is not of that part is refused when the sche
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
@@ -31,6 +31,30 @@ _KNOWN = (
     *("type", "properties", "required", "additionalProperties", "items", "enum", "const", "anyOf"),
     *("minItems", "maxItems", "minLength", "maxLength", "minimum", "maximum"),
 )
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
+
+
+_FORMS: Mapping[str, tuple[Callable[[object], bool], str]] = {
+    "type": (lambda value: isinstance(value, str) or (_is_texts(value) and bool(value)), "a text, or a list of texts"),
+    "properties": (lambda value: isinstance(value, dict), "an object"),
+    "required": (_is_texts, "a list of texts"),
+    **dict.fromkeys(
+        ("enum", "anyOf"), (lambda value: isinstance(value, list) and bool(value), "a list of one or more")
+    ),
+    **dict.fromkeys(("minItems", "maxItems", "minLength", "maxLength"), (_is_count, "a whole number from 0")),
+    **dict.fromkeys(
+        ("minimum", "maximum"),
+        (lambda value: isinstance(value, int | float) and not isinstance(value, bool), "a number"),
+    ),
+}
+"""What a keyword's value must be, and how it is written."""
 
 
 def schema_of(text: str) -> dict[str, Any]:
@@ -58,6 +82,9 @@ def _check_schema(schema: object, where: str, depth: int) -> None:
         raise SpecificationError(
             f"the JSON schema at {where} uses {unknown[0]!r}, which is not checked; known are: {', '.join(_KNOWN)}"
         )
+    for key, (is_fit, form) in _FORMS.items():
+        if key in schema and not is_fit(schema[key]):
+            raise SpecificationError(f"the JSON schema at {where}: {key} is {schema[key]!r}; write {form}")
     kinds = _types(schema)
     if any(kind not in TYPES for kind in kinds):
         raise SpecificationError(f"the JSON schema at {where} has the type {kinds}; types are: {', '.join(TYPES)}")
@@ -142,5 +169,10 @@ def _is(value: Any, kind: str) -> bool:
 
 
 def _same(value: Any, other: Any) -> bool:
-    """Equality of JSON values: true is not 1."""
+    """Equality of JSON values, at any depth: true is not 1."""
+    match value, other:
+        case list(), list():
+            return len(value) == len(other) and all(map(_same, value, other))
+        case dict(), dict():
+            return value.keys() == other.keys() and all(_same(value[name], other[name]) for name in value)
     return isinstance(value, bool) == isinstance(other, bool) and bool(value == other)
