@@ -17,6 +17,7 @@ NO_CLAIM = (
     "bootstrap correction needs every candidate on every gate item, and this run's gate left cells unmeasured "
     "(--whole-gate measures them all, if every step is judged on the same items)"
 )
+UNCHANGED = "no test split, and no change was accepted: there is no gain to speak of"
 APPROXIMATE = "no test split: the gain is approximate, a bootstrap correction of the gate's own scores"
 
 

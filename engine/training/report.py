@@ -17,7 +17,7 @@ from semprop.engine.gradients import Stance
 from semprop.engine.nodes import NUMBER_FIELDS
 from semprop.engine.parameters import Kind, Parameters, document_of
 from semprop.engine.statistics import Word
-from semprop.engine.training.approximate import APPROXIMATE, NO_CLAIM, approximate_document
+from semprop.engine.training.approximate import APPROXIMATE, NO_CLAIM, UNCHANGED, approximate_document
 from semprop.engine.training.claim import HeldOutReport, held_out_document
 from semprop.engine.training.documents import gate_document
 from semprop.engine.training.specification import DEFAULT_ROLES, Specification, gate_uses
@@ -103,7 +103,8 @@ class Result:
         if self.specification.is_simulated:
             words.append("simulated: rules answered in place of a language model; this says nothing about one")
         if not self.specification.splits.test and self.steps:
-            words.append(NO_CLAIM if self.approximate is None else APPROXIMATE)
+            unchanged = self.before == self.parameters
+            words.append(UNCHANGED if unchanged else NO_CLAIM if self.approximate is None else APPROXIMATE)
         if self.specification.gate_on_train:
             words.append(
                 "candidates were judged on the training examples themselves: the gate's verdicts are no evidence"

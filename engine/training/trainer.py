@@ -285,7 +285,8 @@ class Trainer:
 
     def _approximate(self) -> Corrected | None:
         spec = self.spec
-        if spec.splits.test or spec.gate_items is not None:
+        # What stayed as it was gained nothing, whatever the candidates that the gate turned down might have.
+        if spec.splits.test or spec.gate_items is not None or self.parameters == spec.initial:
             return None
         return approximate(self.steps, spec.splits.gate, spec.seed)
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import worlds
 
 from semprop.engine import StrictGate, optimize, semantic
-from semprop.engine.gates import Decision, Hole, Need, Verdict
+from semprop.engine.gates import Decision, ExactGate, Hole, Need, Verdict, WholeGate
 from semprop.engine.training.approximate import matrix_of
 
 
@@ -40,6 +40,16 @@ async def test_a_gate_that_stops_early_gives_none_and_the_report_says_why():
     result = await run(StrictGate(), splits=worlds.splits(gate=12))
     assert result.approximate is None
     assert any(note.startswith("no test split: nothing may be claimed") for note in result.result_document()["notes"])
+
+
+async def test_a_run_that_accepted_nothing_has_no_gain_whatever_its_candidates_scored():
+    result = await run(WholeGate(ExactGate(alpha=1e-6)), splits=worlds.splits(gate=12))
+    assert result.steps[0].verdict.decision is Decision.REJECT
+    assert not any(step.accepted for step in result.steps)
+    assert result.approximate is None
+    assert (
+        "no test split, and no change was accepted: there is no gain to speak of" in result.result_document()["notes"]
+    )
 
 
 async def test_with_a_test_split_nothing_approximate_is_said():
