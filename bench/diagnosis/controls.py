@@ -46,7 +46,9 @@ def halved(spec: Specification) -> Specification:
     """The specification of a control: half of the gate split judges, the other half stands in for the test."""
     gate = spec.splits.gate
     half = (len(gate) + 1) // 2
-    return replace(spec, splits=Splits(spec.splits.train, gate[:half], gate[half:]), run=None, labels=())
+    splits = Splits(spec.splits.train, gate[:half], gate[half:])
+    fresh = None if spec.gate_items is None else min(spec.gate_items, half)
+    return replace(spec, splits=splits, gate_items=fresh, run=None, labels=())
 
 
 def method_of(name: str, spec: Specification) -> Method:

@@ -87,8 +87,8 @@ def with_wrong_labels(method: Method, examples: Sequence[Example], share: float,
     """
     if method.seed in (objective_seed, mixed_seed):
         raise SpecificationError(
-            f"wrong labels do not apply to the method {method.name!r}: it learns from the derivative of the loss, which "
-            "is that of the true label; leave them out, or choose a method that is told labels, or spsa-joint"
+            f"wrong labels do not apply to the method {method.name!r}: it learns from the derivative of the loss, "
+            "which is that of the true label; leave them out, or choose a method that is told labels, or spsa-joint"
         )
     labels = permuted_labels(examples, share, seed)
     true = {example.id: example.expected for example in examples}
