@@ -78,7 +78,6 @@ def resume(order: Order, around: Surrounding, screen: Screen) -> Ended:
     prepared = _in_directory(prepare(order, around, screen.say, begun), order.run)
     if not run.is_finished:
         screen.say(f"resuming a run that is {run.status}: what is recorded is not asked again")
-        prepared.valve.purse.spent += spent_before(run, prepared.price)
         return _carried_out(prepared, Sitting(patience_of(order, around, screen), order.max_seconds, run), screen)
     check(run, prepared.specification)
     screen.say(f"this run is finished: nothing is asked; this is its result ({run.path})")
@@ -161,6 +160,9 @@ async def _optimize(prepared: Prepared, sitting: Sitting, screen: Screen) -> tup
             listening(prepared.valve, sitting.patience, sitting.seconds_left) as interruption,
             trainer,
         ):
+            if sitting.begun is not None:
+                # Once the run is ours: whoever wrote it until now may have spent more since it was looked at.
+                prepared.valve.purse.spent += spent_before(sitting.begun, prepared.price)
             for source in sources:
                 await stack.enter_async_context(source)
             opened = True

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -9,9 +12,11 @@ import anyio
 import orjson
 import pytest
 from aiohttp import web
-from commandline import LOOKUP, Command, Serve, check_result, completion, refusal
+from commandline import AROUND, LOOKUP, Command, Serve, check_result, completion, refusal
 
 from semprop.engine import Run
+from semprop.tools.resuming import resume
+from semprop.tools.screen import Screen, screen
 
 PRICED = """
 [provider.priced]
@@ -137,3 +142,27 @@ def test_a_budget_is_no_part_of_what_a_run_is(command: Command) -> None:
     one = command("optimize", LOOKUP, "--run", "one", "--json").document["result"]
     other = command("optimize", LOOKUP, "--run", "other", "--max-calls", "100000", "--json").document["result"]
     assert orjson.dumps(one) == orjson.dumps(other)
+
+
+def test_what_another_process_spent_until_it_let_go_of_the_run_counts(command: Command, serve: Serve) -> None:
+    endpoint = Counting()
+    providers(serve(endpoint.answer))
+    assert command("optimize", LOOKUP, *NAMED, "--max-calls", "10", "--run", "run").code == 4
+    shown = screen(json=False)
+
+    class Meanwhile(Screen):
+        """When the run is announced, another process that still holds it has sent five more."""
+
+        def say(self, line: str) -> None:
+            if line.startswith("run:"):
+                with contextlib.closing(sqlite3.connect("run/journal.sqlite")) as journal, journal:
+                    columns = "kind, key, position, role, body, at"
+                    sent = f"SELECT {columns} FROM records WHERE kind = 'intent' ORDER BY id LIMIT 5"
+                    journal.execute(f"INSERT INTO records ({columns}) {sent}")
+
+    around = replace(AROUND, providers=replace(AROUND.providers, environment={}))
+    ended = resume(
+        Path("run"), {"max_calls": 15}, around, Meanwhile(shown.answers, shown.notes, shown.stdout, json=False)
+    )
+    assert ended.code == 4
+    assert endpoint.attempts == 10, "ten were sent before, and five by the other process"
