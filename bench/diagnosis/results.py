@@ -8,7 +8,7 @@ from semprop.bench.diagnosis.coupling import Coupling
 from semprop.bench.diagnosis.laboratory import Spent
 from semprop.engine.bias import Corrected
 from semprop.engine.findings import Classes
-from semprop.engine.statistics import Comparison, Interval, Word, wilson
+from semprop.engine.statistics import SIGNIFICANCE, Comparison, Interval, Word, wilson
 
 PARTS = {
     "format": "what the form of the answer costs: strict, lenient and constrained scores, and one line on the form",
@@ -121,10 +121,15 @@ class Controls:
     true: Comparison
     controls: dict[str, Comparison] = field(hash=False)
 
+    @property
+    def is_shown(self) -> bool:
+        """Whether the method's own gain is more than chance gives: shares of less say nothing."""
+        return self.true.difference > 0 and self.true.p <= SIGNIFICANCE
+
     def matches(self, name: str) -> bool:
-        """Whether a control gains at least .8 of what the method gains, where that gains anything."""
+        """Whether a control gains at least .8 of what the method gains, where that is shown to gain anything."""
         found = self.controls.get(name)
-        return found is not None and self.true.difference > 0 and found.difference >= 0.8 * self.true.difference
+        return found is not None and self.is_shown and found.difference >= 0.8 * self.true.difference
 
 
 @dataclass(frozen=True, slots=True)

@@ -221,6 +221,9 @@ def control_words(found: Controls) -> Iterator[str]:
     if found.true.difference <= 0:
         yield "the method gained nothing here, so there is no gain to explain"
         return
+    if not found.is_shown:
+        yield f"the method's gain is not shown (p = {found.true.p:.2f}), so that controls cannot explain it"
+        return
     if found.matches("labels"):
         yield "the gain comes from search, not from gradients"
     for name in ("blind", "random"):

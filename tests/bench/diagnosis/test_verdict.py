@@ -69,6 +69,15 @@ def test_without_a_gain_there_is_nothing_to_explain():
     assert "there is no gain to explain" in list(control_words(controls))[-1]
 
 
+def test_a_gain_that_may_be_chance_is_not_explained_by_another_one():
+    controls = Controls(gain(0.05), {"labels": gain(0.05), "blind": gain(0.05)})
+    assert controls.true.p > 0.05
+    assert verdict(replace(FOUND, controls=controls)) == verdict(FOUND)
+    assert list(control_words(controls))[-1] == (
+        "the method's gain is not shown (p = 0.50), so that controls cannot explain it"
+    )
+
+
 def test_the_format_is_fixed_first_by_the_line_if_that_mends_it():
     mended = FormatGap("Answer with the number only.", None, None, gain(0.9))
     assert (
