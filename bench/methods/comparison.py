@@ -128,7 +128,8 @@ async def _own(asked: Comparison, name: str, seed: int, spec: Specification, clo
     async with endpoint(asked.behind, asked.budget_usd) as served:
         began = clock.now()
         parameters, stopped = await own(spec, served)
-        run = Run(name, seed, "done", stopped, seconds=clock.now() - began, spent=await served.spent())
+        seconds, spent = clock.now() - began, await served.spent()
+    run = Run(name, seed, status_of(bool(stopped), spent), stopped, spent=spent, seconds=seconds)
     return await _scored(run, spec, parameters)
 
 
@@ -138,8 +139,15 @@ async def _peer(asked: Comparison, name: str, seed: int, spec: Specification, cl
         said = await optimized(name, asked.python, Desk(spec), served, seed, asked.most_seconds)
         seconds, spent = clock.now() - began, await served.spent()
     parameters, note = taken(spec, said)
-    run = Run(name, seed, "failed" if said.failed else "done", note, said.version, spent, seconds, is_package=True)
+    status = status_of(bool(said.failed), spent)
+    run = Run(name, seed, status, note, said.version, spent, seconds, is_package=True)
     return await _scored(run, spec, parameters)
+
+
+def status_of(stopped: bool, spent: Spent) -> str:
+    """How a run ended: at its budget; if not, failed where anything else stopped it, since what it has then is no score
+    of the method."""
+    return "budget" if spent.refused else "failed" if stopped else "done"
 
 
 async def own(spec: Specification, served: Endpoint) -> tuple[Parameters, str]:
@@ -183,7 +191,6 @@ def taken(spec: Specification, said: Ended) -> tuple[Parameters, str]:
 
 async def _scored(run: Run, spec: Specification, parameters: Parameters) -> Run:
     evaluation = await evaluate(replace(spec, start=parameters))
-    run = replace(run, status="budget" if run.spent.refused else run.status)
     changed = [name for name, value in parameters.items() if value != spec.initial[name]]
     texts = {name: rendered(value) for name, value in parameters.items()}
     return replace(run, evaluation=evaluation, changed=len(changed), parameters=texts)

@@ -4,8 +4,8 @@ import pytest
 
 from semprop.bench.data import data_source
 from semprop.bench.evaluate import Evaluation
-from semprop.bench.methods.comparison import Run, taken
-from semprop.bench.methods.ledger import NOMINAL, upstreams
+from semprop.bench.methods.comparison import Run, status_of, taken
+from semprop.bench.methods.ledger import NOMINAL, Spent, upstreams
 from semprop.bench.methods.programs import PROGRAMS, Ended, deviations, missing
 from semprop.bench.methods.report import COLUMNS, cells, means
 from semprop.bench.tasks import resolve
@@ -40,6 +40,12 @@ def test_texts_of_trained_parameters_are_taken_and_others_are_named():
 )
 def test_what_failed_is_said_beside_what_is_scored(said, words):
     assert taken(spec(), said)[1] == words
+
+
+def test_what_an_outage_stopped_is_not_done():
+    assert status_of(True, Spent()) == "failed"
+    assert status_of(True, Spent(refused=1)) == status_of(False, Spent(refused=1)) == "budget"
+    assert status_of(False, Spent()) == "done"
 
 
 def test_a_package_that_is_not_installed_has_a_row_without_numbers():
