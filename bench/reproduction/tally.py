@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +39,13 @@ class Ran:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One arm on one part of the data under one seed: all items pooled, and each task with the same weight."""
+    """One arm on one part of the data under one seed: all items pooled, and each task with the same weight. `after` are
+    the scores after, by task."""
 
     seed: int
     pooled: Comparison
     strata: Stratified | None
+    after: Mapping[str, tuple[float, ...]] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,23 +101,30 @@ def _cell(ran: Sequence[Ran], seed: int) -> Cell | None:
         return None
     tasks, before, after = ([row[0] for row in pairs], [row[1] for row in pairs], [row[2] for row in pairs])
     strata = stratified(tasks, before, after, seed) if len(dict.fromkeys(tasks)) > 1 else None
-    return Cell(seed, compare(before, after, seed), strata)
+    own = {task: tuple(late for _, late in report.pairs) for task, report in known if report.pairs}
+    return Cell(seed, compare(before, after, seed), strata, own)
 
 
 @dataclass(frozen=True, slots=True)
 class Against:
-    """An arm against the full method on the same seeds: the mean difference of the scores after, the two-sided p of
-    "no difference", and of "five points or more apart"; None below six seeds."""
+    """An arm against the full method on the same seeds and tasks: the mean difference of the scores after, the
+    two-sided p of "no difference", and of "five points or more apart"; None below six seeds. `left_out` runs have no
+    partner."""
 
     label: str
     seeds: int
     difference: float
     p: float | None
     apart: float | None
+    left_out: int = 0
 
     @property
     def words(self) -> str:
         """What may be said: the unit is the seed."""
+        return self._claim + (f"; {self.left_out} runs that only one of them has are left out" if self.left_out else "")
+
+    @property
+    def _claim(self) -> str:
         if self.p is None or self.apart is None:
             return f"no claim below {SEEDS_NEEDED} seeds"
         if self.p <= SIGNIFICANCE:
@@ -126,19 +135,28 @@ class Against:
 
 
 def against_full(rows: Sequence[Row]) -> tuple[Against, ...]:
-    """Every other arm against the full method, on all of the data and the seeds that both have."""
-    whole = {row.label: {cell.seed: cell.pooled.after for cell in row.cells} for row in rows if not row.part}
+    """Every other arm against the full method, on the seeds and tasks that both have: a task that one of them lacks
+    would make a difference of its own."""
+    whole = {row.label: {cell.seed: cell.after for cell in row.cells} for row in rows if not row.part}
+    full = whole.pop(FULL, {})
     found = []
-    for label, scores in whole.items():
-        seeds = [seed for seed in whole.get(FULL, {}) if seed in scores]
-        if label == FULL or not seeds:
+    for label, cells in whole.items():
+        shared = {seed: [task for task in full[seed] if task in cells[seed]] for seed in full if seed in cells}
+        differences = [
+            _mean_over(cells[seed], tasks) - _mean_over(full[seed], tasks) for seed, tasks in shared.items() if tasks
+        ]
+        if not differences:
             continue
-        differences = [scores[seed] - whole[FULL][seed] for seed in seeds]
+        alone = sum(map(len, (*cells.values(), *full.values()))) - 2 * sum(map(len, shared.values()))
         p = apart = None
-        if len(seeds) >= SEEDS_NEEDED:
+        if len(differences) >= SEEDS_NEEDED:
             p, apart = sign_flip(differences, 0), equivalence(differences)
-        found.append(Against(label, len(seeds), _mean(differences), p, apart))
+        found.append(Against(label, len(differences), _mean(differences), p, apart, alone))
     return tuple(found)
+
+
+def _mean_over(scores: Mapping[str, Sequence[float]], tasks: Sequence[str]) -> float:
+    return _mean([score for task in tasks for score in scores[task]])
 
 
 def equivalence(differences: Sequence[float], bound: float = TIE) -> float:

@@ -54,6 +54,16 @@ def test_seeds_are_the_unit_of_a_claim_about_a_method_from_six_on():
     assert len(six.cells) == 6
 
 
+def test_arms_are_compared_on_the_tasks_that_both_have():
+    hard = [ran("bbh:navigate", 10, 40, seed) for seed in range(6)]
+    easy = [ran("bbh:snarks", 40, 40, seed) for seed in range(6)]
+    (found,) = against_full(table([*hard, *easy, *(ran("bbh:snarks", 40, 40, seed, "other") for seed in range(6))]))
+    assert (found.difference, found.left_out) == (0.0, 6)
+    assert "a tie within 5 points" in found.words
+    assert found.words.endswith("; 6 runs that only one of them has are left out")
+    assert against_full(table([*hard, *(ran("bbh:snarks", 1, 40, seed, "other") for seed in range(6))])) == ()
+
+
 def test_a_run_that_measured_nothing_is_left_out():
     assert table([Ran("full", "gsm8k", 0, None, Spent())]) == ()
 
