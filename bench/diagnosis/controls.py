@@ -12,6 +12,7 @@ from functools import partial
 from semprop.bench.diagnosis.laboratory import Spent, calls_an_item, spent_of
 from semprop.engine.errors import SpecificationError
 from semprop.engine.example import Splits
+from semprop.engine.gates import ExactGate, Gate, SequentialGate, Spending, TwoStageGate, WholeGate
 from semprop.engine.method import Method
 from semprop.engine.methods.catalogue import Choices, method_named
 from semprop.engine.methods.labels import with_wrong_labels
@@ -68,13 +69,24 @@ def method_of(name: str, spec: Specification) -> Method:
             return method_named("improve-blind", Choices(spec.method.gate))
 
 
+def every_step_alike(gate: Gate, steps: int) -> Gate:
+    """The gate at the level that it has at each of so many steps, however many there will be: more steps must not make
+    a control's gate stricter than the method's."""
+    if isinstance(gate, WholeGate):
+        return WholeGate(every_step_alike(gate.gate, steps))
+    if isinstance(gate, ExactGate | TwoStageGate | SequentialGate) and gate.spending is Spending.EVEN:
+        return replace(gate, alpha=gate.alpha / steps, spending=Spending.EACH)
+    return gate
+
+
 async def search(
     spec: Specification, method: Method, price: Price, observers: Sequence[Observer], same: Spent | None = None
 ) -> Searched:
     """Optimize, and measure the gain. With `same` it goes on until that much money (tokens, where a price is unknown)
     is spent, whatever the number of steps."""
-    steps = spec.steps if same is None else LONGEST * spec.steps
-    spec = replace(spec, method=method, steps=steps)
+    if same is not None:
+        method = replace(method, gate=every_step_alike(method.gate, spec.steps))
+    spec = replace(spec, method=method, steps=spec.steps if same is None else LONGEST * spec.steps)
     async with Trainer(spec, price=price, observers=[partial(_told, observer) for observer in observers]) as trainer:
         async for _ in trainer:
             if same is not None and _has_spent(spent_of(trainer.telemetry), same):
