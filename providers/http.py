@@ -25,6 +25,7 @@ from semprop.providers.deadlines import Deadlines
 from semprop.providers.errors import ErrorClass, ProviderError, RetryError, StopError
 from semprop.providers.exchange import Exchange, Seen, exchange
 from semprop.providers.folds import Fold
+from semprop.providers.refusals import NoPlace
 from semprop.providers.streamed import Streamed
 from semprop.providers.transport import Transport
 
@@ -180,7 +181,7 @@ class HttpProvider:
                 completion = self._read(line, wire, reply, request)
             except ProviderError as error:
                 self._errors[error.error_class.value] += 1
-                if isinstance(error, StopError):
+                if isinstance(error, StopError) and not isinstance(error, NoPlace):
                     self._stopped = error
                 error.attempts += attempts
                 raise

@@ -36,15 +36,20 @@ _SPELLINGS: Mapping[str, tuple[str, ...]] = {
 }
 
 
+class NoPlace(StopError):
+    """This request asks for what its format has no place for: nothing was sent, and others may succeed. It ends a run,
+    whose requests are alike; it stops no provider."""
+
+
 def check_lacking(sampling: Sampling, lacks: Sequence[str], origin: Origin, spoken: str) -> None:
     """Refuse what was asked for and has no place; leaving it out in silence would answer another question.
 
     Raises:
-        StopError: a field of `lacks` is set (CONFIGURATION).
+        NoPlace: a field of `lacks` is set (CONFIGURATION).
     """
     for name in lacks:
         if getattr(sampling, name) not in (None, ()):
-            raise StopError(
+            raise NoPlace(
                 f"{origin.identity}: {spoken} has no place for {name!r}: leave it out of the sampling, or choose "
                 "another provider",
                 ErrorClass.CONFIGURATION,

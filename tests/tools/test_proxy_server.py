@@ -41,6 +41,15 @@ async def test_a_completion_reads_as_openais_own():
     assert document["usage"]["prompt_tokens"] == 2 and document["usage"]["total_tokens"] == 5
 
 
+async def test_what_one_client_asks_for_in_vain_stops_no_upstream_for_the_others():
+    async with mocked() as mock, proxied(f"anthropic:m@{mock.url}") as proxy:
+        refused = await proxy.ask(seed=3)
+        answered = await proxy.ask()
+    assert (refused.status, refused.error["type"]) == (400, "invalid_request_error")
+    assert "no place for 'seed'" in refused.error["message"]
+    assert (answered.status, answered.text) == (200, "twelve chars")
+
+
 async def test_a_stream_is_the_whole_reply_as_events():
     async with mocked() as mock, proxied(f"openai:m@{mock.url}") as proxy:
         said = await proxy.ask(stream=True, stream_options={"include_usage": True})

@@ -16,6 +16,7 @@ import orjson
 from semprop.engine.errors import StorageError
 from semprop.providers.budget import BudgetSpent
 from semprop.providers.errors import ErrorClass, ProviderError
+from semprop.providers.refusals import NoPlace
 from semprop.tools.serving.http1 import Lines
 
 JSON: Lines = (("content-type", "application/json"),)
@@ -89,6 +90,8 @@ def answer_of(error: Exception) -> Answer:
         return refusal(503, words, "server_error", "journal_failed", lines=_IN_VAIN)
     if not isinstance(error, ProviderError):
         return refusal(500, f"the proxy failed: {_OPERATOR}", "server_error", "internal_error")
+    if isinstance(error, NoPlace):
+        return refusal(400, str(error), "invalid_request_error", "unsupported_parameter", lines=_IN_VAIN)
     shape = _SHAPES[error.error_class]
     lines: Lines = ()
     if error.retry_after is not None and math.isfinite(error.retry_after):

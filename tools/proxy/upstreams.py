@@ -22,6 +22,7 @@ from semprop.providers.clock import Clock
 from semprop.providers.errors import StopError
 from semprop.providers.layers import Stack, filled
 from semprop.providers.limiter import Limiter
+from semprop.providers.refusals import NoPlace
 from semprop.providers.specification import Specification, resolve
 from semprop.providers.stack import connect
 from semprop.providers.surroundings import Surroundings
@@ -96,8 +97,8 @@ class Upstream:
         async with stack:
             try:
                 return await stack.complete(request)
-            except BudgetSpent:
-                # The proxy's own: another upstream or a smaller request may fit.
+            except (BudgetSpent, NoPlace):
+                # The proxy's own, or this client's: another upstream, or another request, may fit.
                 raise
             except StopError as error:
                 if stack is self._stack and self._stopped is None:
