@@ -1,0 +1,33 @@
+"""The command while it loads."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from semprop.tools.exits import document_of, interrupted
+from semprop.tools.starting import main
+
+
+def interrupting(name: str) -> object:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("flags", [[], ["--json"]])
+def test_ctrl_c_while_the_command_loads_is_one_line_and_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], flags: list[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["semprop", "tasks", *flags])
+    assert main(interrupting) == 130
+    said = capsys.readouterr()
+    assert said.err == "semprop: stopped by SIGINT: nothing was begun\n"
+    expected = document_of(interrupted(signal.SIGINT, "nothing was begun"))
+    assert json.loads(said.out or "null") == (expected if flags else None)
+
+
+def test_a_command_that_is_loaded_is_run() -> None:
+    assert main(lambda name: SimpleNamespace(main=lambda: 7) if name == "semprop.tools.__main__" else None) == 7
