@@ -20,6 +20,7 @@ from semprop.engine.training.specification import Specification
 from semprop.engine.training.step import Step
 from semprop.engine.training.trainer import Trainer
 from semprop.providers.base import Capabilities, Completion, Provider, Request, content_key
+from semprop.providers.errors import ErrorClass, StopError
 
 BUDGETS = (100, 300, 1_000)
 """Calls within which a repair is counted."""
@@ -121,7 +122,7 @@ async def run_cell(ground: Ground, method: Compared, provider: Provider, scale: 
     """Run a method on a world with the examples of this seed.
 
     Raises:
-        StopError: a provider will answer nothing more.
+        StopError: a provider will answer nothing more, or nothing of the test could be scored.
     """
     world = ground.truth.world
     splits, expected = ground.examples(seed)
@@ -151,6 +152,9 @@ async def run_cell(ground: Ground, method: Compared, provider: Provider, scale: 
         tokens = trainer.telemetry.input + trainer.telemetry.output
         result = await trainer.report()
     held_out = result.held_out
+    if held_out is None:
+        told = f"none of {len(splits.test)} test examples could be scored: a provider failed on all of them"
+        raise StopError(told, ErrorClass.TRANSIENT)
     assert first is not None, "a run has a step"
     train = {each.id: each for each in splits.train}
     return Cell(
@@ -158,8 +162,8 @@ async def run_cell(ground: Ground, method: Compared, provider: Provider, scale: 
         method=method.name,
         scale=scale,
         seed=seed,
-        before=held_out.strict.before if held_out else 0.0,
-        after=held_out.strict.after if held_out else 0.0,
+        before=held_out.strict.before,
+        after=held_out.strict.after,
         repaired=repaired,
         calls=calls,
         tokens=tokens,

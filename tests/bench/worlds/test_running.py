@@ -11,8 +11,9 @@ from semprop.bench.worlds.running import Remembering, ground_of, run_cell
 from semprop.bench.worlds.scatter import Point, csv_of, plot, run_scatter, trends
 from semprop.bench.worlds.tabulating import CLAIM, Plan, run_table, table_of
 from semprop.engine.errors import UsageError
-from semprop.providers import simulated
+from semprop.providers import Scripted, simulated
 from semprop.providers.base import Message, Request
+from semprop.providers.errors import ErrorClass, ItemError, StopError
 
 
 def provider(scale="inf"):
@@ -28,6 +29,19 @@ async def test_a_look_up_is_repaired_by_the_joint_method_and_by_no_method_that_h
     alone = await run_cell(ground, compared("alone"), provider(), "inf", 0)
     assert (alone.after, alone.repaired, alone.validity.valid) == (0.0, None, 0)
     assert (joint.fit.share, alone.fit.share) == (1.0, 0.0)
+
+
+async def test_a_test_that_no_provider_answers_is_no_score_of_nothing():
+    answered = []
+
+    def busy(request):
+        answered.append(request)
+        if len(answered) > 40:
+            raise ItemError("busy", ErrorClass.OVERLOAD)
+        return simulated.reply(request)
+
+    with pytest.raises(StopError, match=r"none of .* test examples could be scored"):
+        await run_cell(ground_of(WORLDS["lookup"]), compared("joint"), Scripted(busy), "inf", 0)
 
 
 async def test_of_a_sum_both_inputs_are_told_to_change_where_neither_sees_the_other():
