@@ -30,7 +30,7 @@ from semprop.providers.base import Sampling
 UNTOLD = "An answer that was made with this was wrong."
 """What a step without a gradient hears, so that the steps before it are reached."""
 
-ANSWERED = "The answer of the whole system was: {answer}\nOf that answer it is known: {words}"
+ANSWERED, KNOWN = "The answer of the whole system was: ", "\nOf that answer it is known: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +63,7 @@ class AnswerOnly:
         source = Provenance(local.example)
         case = evidence(replace(local, gradient=replace(told, messages=(change(words, source),))), self.value_bytes)
         if is_sink:
-            answer = shown(local.record.value)
-            words = ANSWERED.replace("{words}", words).replace("{answer}", answer)
+            words = f"{ANSWERED}{shown(local.record.value)}{KNOWN}{words}"
         slots = (slot for slot in local.record.slots if slot.name in local.active)
         return nothing({slot.name: _passed(local, slot, words, case) for slot in slots})
 

@@ -56,6 +56,12 @@ def test_the_answers_feedback_goes_to_every_step_as_it_is_with_the_answer():
     assert again["instruction"].content.gradient.changes[0].content == told
 
 
+def test_feedback_in_braces_stays_as_it_is():
+    said = Gradient("answer", Kind.TEXT, (change("write {answer}, not {words}", Provenance("e0")),))
+    told = "The answer of the whole system was: 6\nOf that answer it is known: write {answer}, not {words}"
+    assert messages_of(AnswerOnly(), said)["hint_1"].content == told
+
+
 @pytest.mark.parametrize("rule", [Unexplained(), AnswerOnly()])
 def test_what_was_fine_stays_fine(rule):
     kept = Gradient("answer", Kind.TEXT, (keep(Provenance("e0")),))
