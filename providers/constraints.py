@@ -18,6 +18,21 @@ STATED = "Answer with one JSON value that this JSON schema describes, and with n
 """Stands before a schema that had to go into the prompt, because the endpoint takes none of its own."""
 
 
+def with_own(document: dict[str, Any], body: str, inner: str) -> dict[str, Any]:
+    """A request's document with the user's further fields: theirs take the place of ours, inside of `inner` field by
+    field, so that one setting there leaves the others (the schema, the bound of the reply) as they are.
+
+    Args:
+        body: the text of one JSON object.
+        inner: the field of the document that holds others.
+    """
+    own = orjson.loads(body)
+    within, theirs = document.get(inner), own.get(inner)
+    if isinstance(within, dict) and isinstance(theirs, dict):
+        own = {**own, inner: {**within, **theirs}}
+    return {**document, **own}
+
+
 def name_of(constraint: Constraint) -> str:
     """A name that every service takes: letters, digits, `_` and `-`, at most 64."""
     name = constraint.name if isinstance(constraint, JsonSchema) else "choice"

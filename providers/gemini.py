@@ -15,7 +15,7 @@ import orjson
 
 from semprop.providers.base import Choices, Completion, JsonSchema, Request, Stop, TokenLogprob, Usage
 from semprop.providers.classify import Origin, Reply
-from semprop.providers.constraints import STATED, schema_of, schema_text
+from semprop.providers.constraints import STATED, schema_of, schema_text, with_own
 from semprop.providers.headers import limits_seen
 from semprop.providers.reading import count, malformed, read_object
 from semprop.providers.refusals import refused_field
@@ -166,8 +166,7 @@ class GeminiFormat:
         config = self._config(request)
         if config:
             document["generationConfig"] = config
-        document.update(orjson.loads(self.body))
-        return document
+        return with_own(document, self.body, "generationConfig")
 
     def _config(self, request: Request) -> dict[str, Any]:
         sampling = request.sampling

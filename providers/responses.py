@@ -15,7 +15,7 @@ import orjson
 
 from semprop.providers.base import Completion, Request, Stop, TokenLogprob, Usage
 from semprop.providers.classify import Origin, Reply, classify
-from semprop.providers.constraints import STATED, is_strict, name_of, schema_of, schema_text, unwrapped
+from semprop.providers.constraints import STATED, is_strict, name_of, schema_of, schema_text, unwrapped, with_own
 from semprop.providers.headers import limits_seen
 from semprop.providers.reading import count, malformed, read_object, text_parts
 from semprop.providers.refusals import check_lacking, refused_field
@@ -145,8 +145,7 @@ class ResponsesFormat:
             fields.append(("text", {"format": form | {"strict": is_strict(schema)}}))
         document: dict[str, Any] = {"model": self.model, "input": turns, "store": False}
         document |= {name: value for name, value in fields if value is not None and name not in self.dropped}
-        document.update(orjson.loads(self.body))
-        return document
+        return with_own(document, self.body, "text")
 
 
 def _parts(output: Sequence[object]) -> list[dict[str, Any]]:

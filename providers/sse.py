@@ -22,10 +22,10 @@ class Event(NamedTuple):
 class EventReader:
     """Events out of pieces of a stream. What was not ended by an empty line when the stream ends is no event."""
 
-    __slots__ = ("_data", "_name", "_rest", "_skip_lf")
+    __slots__ = ("_begun", "_data", "_name", "_skip_lf")
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._begun: list[bytes] = []  # Pieces of a line that has not ended; joined once, when it does.
         self._data: list[bytes] = []
         self._name = ""
         self._skip_lf = False
@@ -37,13 +37,16 @@ class EventReader:
             self._skip_lf = False
         # A CR at the very end ends its line now; an LF that follows belongs to it.
         self._skip_lf = piece.endswith(b"\r")
-        text = self._rest + piece
-        if b"\r" in text:
-            text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        *lines, self._rest = text.split(b"\n")
+        if b"\r" in piece:
+            piece = piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        ends, *more = piece.split(b"\n")
+        self._begun.append(ends)
         events: list[Event] = []
-        for line in lines:
-            self._line(line, events)
+        if more:
+            self._line(b"".join(self._begun), events)
+            for line in more[:-1]:
+                self._line(line, events)
+            self._begun = [more[-1]]
         return events
 
     def _line(self, line: bytes, events: list[Event]) -> None:

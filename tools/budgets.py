@@ -18,8 +18,11 @@ from semprop.providers.budget import NOTHING, PER_MESSAGE, PER_REQUEST, Amount, 
 from semprop.providers.layers import Price
 from semprop.providers.specification import Specification
 
-UNBOUNDED = ("n", "best_of", "max_tokens", "max_completion_tokens", "max_output_tokens")
-"""Fields of a body that change how long replies may be."""
+UNBOUNDED = (
+    *("n", "best_of", "max_tokens", "max_completion_tokens", "max_output_tokens"),
+    *("maxOutputTokens", "candidateCount", "candidate_count"),
+)
+"""Fields of a body, or of Gemini's `generationConfig` in it, that change how long replies may be."""
 
 
 def check_caps(caps: Caps, name: str, price: Price, specification: Specification) -> None:
@@ -34,7 +37,9 @@ def check_caps(caps: Caps, name: str, price: Price, specification: Specification
             "providers file, or cap calls and tokens instead"
         )
     fields = orjson.loads(specification.body)
-    unbounded = next((field for field in UNBOUNDED if field in fields), None)
+    inner = [fields.get(name) for name in ("generationConfig", "generation_config")]
+    places = [fields, *(place for place in inner if isinstance(place, dict))]
+    unbounded = next((field for field in UNBOUNDED if any(field in place for place in places)), None)
     if caps.bounds_output and unbounded is not None:
         raise SpecificationError(
             f"the `body` of {name!r} sets {unbounded!r}, so the length of its replies cannot be capped: leave "

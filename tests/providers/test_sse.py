@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,3 +40,14 @@ def test_what_no_empty_line_ended_is_no_event() -> None:
 @given(st.lists(st.binary(max_size=20), max_size=20))
 def test_no_bytes_make_it_raise_and_pieces_do_not_matter(pieces: list[bytes]) -> None:
     assert read(*pieces) == read(b"".join(pieces))
+
+
+def test_a_long_line_is_joined_once_and_not_at_every_piece() -> None:
+    reader, piece, number = EventReader(), b"x" * 1_000, 20_000
+    reader.feed(b"data: ")
+    began = time.process_time()
+    for _ in range(number):
+        reader.feed(piece)
+    assert reader.feed(b"\n\n") == [Event("", piece * number)]
+    # A copy at every piece would be 200 GB.
+    assert time.process_time() - began < 5.0

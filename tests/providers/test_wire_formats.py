@@ -164,6 +164,16 @@ def test_further_fields_of_the_users_own_go_along(wire: WireFormat) -> None:
     assert sent(changed, Request(ASK, Sampling()))["service_tier"] == "flex"
 
 
+def test_a_further_field_inside_of_ours_leaves_the_others_as_they_are() -> None:
+    request = Request(ASK, Sampling(temperature=0.5, max_tokens=7), SCHEMA)
+    thinking = GeminiFormat("m", body='{"generationConfig":{"thinkingConfig":{"thinkingBudget":0},"temperature":1}}')
+    config = sent(thinking, request)["generationConfig"]
+    assert config.pop("thinkingConfig") == {"thinkingBudget": 0}
+    assert config == {**sent(GENERATE, request)["generationConfig"], "temperature": 1}
+    brief = ResponsesFormat("m", body='{"text":{"verbosity":"low"}}')
+    assert sent(brief, request)["text"] == {**sent(RESPONSES, request)["text"], "verbosity": "low"}
+
+
 @pytest.mark.parametrize(
     ("wire", "field", "there"),
     [

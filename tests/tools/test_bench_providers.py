@@ -129,8 +129,9 @@ def test_a_cap_of_dollars_without_a_price_is_refused(command, tmp_path):
     assert "no price is known" in said.err
 
 
-def test_a_body_that_changes_how_long_replies_may_be_is_refused_under_a_cap_of_dollars(command, tmp_path):
-    body = "prices = { input = 1, output = 2 }\nbody = { max_tokens = 9000 }"
+@pytest.mark.parametrize("body", ["max_tokens = 9000", "generationConfig = { maxOutputTokens = 9000 }"])
+def test_a_body_that_changes_how_long_replies_may_be_is_refused_under_a_cap_of_dollars(command, tmp_path, body):
+    body = f"prices = {{ input = 1, output = 2 }}\nbody = {{ {body} }}"
     said = command(
         "bench", "providers", bench(tmp_path, "openai:m@http://127.0.0.1:9/v1", prices=body), "--max-usd", "1"
     )
