@@ -175,11 +175,11 @@ def paced_after(paced: int, count: int) -> int:
 def commit(connection: sqlite3.Connection, batch: Batch) -> StorageError | None:
     """Make a batch durable; the error if that cannot be done, and then nothing of it is written."""
     values = batch.values
-    for place in range(_BODY, len(values), COLUMNS):
-        # Here, off the event loop and without its lock: a body of 10 kB takes 0.1 ms.
-        if values[place] is not None:
-            values[place] = compressed(values[place])
     try:
+        for place in range(_BODY, len(values), COLUMNS):
+            # Here, off the event loop and without its lock: a body of 10 kB takes 0.1 ms.
+            if values[place] is not None:
+                values[place] = compressed(values[place])
         connection.execute("BEGIN IMMEDIATE")
         if values:
             # One statement for all rows: between two of them the event loop's thread would be made to wait.
@@ -188,7 +188,7 @@ def commit(connection: sqlite3.Connection, batch: Batch) -> StorageError | None:
         for statement, row in batch.others:
             connection.execute(statement, row)
         connection.execute("COMMIT")
-    except sqlite3.Error as error:
+    except Exception as error:  # noqa: BLE001 — a thread that died of it would let everybody wait for ever
         if connection.in_transaction:
             with contextlib.suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
@@ -199,6 +199,6 @@ def commit(connection: sqlite3.Connection, batch: Batch) -> StorageError | None:
 _ROW = f"({', '.join('?' * COLUMNS)})"
 
 
-def unwritable(error: sqlite3.Error) -> StorageError:
+def unwritable(error: Exception) -> StorageError:
     """What a caller can do about storage that fails."""
     return StorageError(f"the journal cannot be written ({error}): free space or check the disk, then run again")

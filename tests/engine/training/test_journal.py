@@ -223,6 +223,19 @@ async def test_once_storage_fails_every_later_write_fails_too(path):
         await journal.close()
 
 
+async def test_whatever_makes_a_commit_fail_nobody_waits_for_ever(path):
+    """Not SQLite's own errors alone: a text that no file takes, memory that is not there."""
+    journal = await Journal.create(path, {})
+    journal.decide(0, "tape", "half a character: \ud800", {})
+    with anyio.fail_after(10), pytest.raises(StorageError, match="surrogates not allowed"):
+        await journal.flush()
+    with pytest.raises(StorageError):
+        journal.decide(1, "tape", "whole", {})
+    with pytest.raises(StorageError):
+        await journal.close()
+    assert rows(path, "SELECT count(*) FROM decisions") == [(0,)]
+
+
 async def test_a_write_that_fails_unawaited_is_said_at_the_next_one(path):
     journal = await Journal.create(path, {})
     rows(path, "DROP TABLE decisions")
