@@ -19,6 +19,8 @@ from semprop.bench.worlds.running import BUDGETS, Cell
 
 UNCLEAR = "unclear"
 LEVEL = 0.05
+SEEDS_NEEDED = 6
+"""Fewer seeds cannot reach p ≤ .05 by sign flips, and the spread of so few that fall alike says nothing: no word."""
 OUTCOMES = ("advice", "score")
 
 
@@ -38,9 +40,9 @@ def exact_sign_flip(differences: Sequence[float]) -> float:
 
 
 def is_tie(differences: Sequence[float], margin: float = MARGIN) -> bool:
-    """Two one-sided t tests at 5 %: is the mean difference within the margin? Needs two seeds."""
+    """Two one-sided t tests at 5 %: is the mean difference within the margin? Needs six seeds."""
     count = len(differences)
-    if count < 2:
+    if count < SEEDS_NEEDED:
         return False
     mean = sum(differences) / count
     spread = math.sqrt(sum((each - mean) ** 2 for each in differences) / (count - 1) / count)
