@@ -89,6 +89,8 @@ class Traces:
         """Follow a run: an observer."""
         match event:
             case PassStarted(step, "step"):
+                if step == 0:
+                    self._leave(0)  # Another run begins.
                 self._enter(1, "semprop.step", {"semprop.step": step})
             case PassStarted(step, phase):
                 self._enter(1, f"semprop.{phase}", {"semprop.step": step, "semprop.phase": phase})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import worlds
 from aiohttp import web
@@ -126,6 +128,19 @@ async def test_a_run_is_one_tree_of_steps_passes_and_calls():
     assert {span.context.trace_id for span in spans.values()} == {run.context.trace_id}
     assert step.attributes["semprop.seen"] == 4
     assert all(span.start_time >= spans[span.parent.span_id].start_time for span in spans.values() if span.parent)
+
+
+async def test_every_run_is_a_tree_of_its_own():
+    collected = Collected()
+    async with serving(Endpoint(parse("[reply]\ntext = 'x'\n"))) as served:
+        provider = watched(collected, "openai", served.url)
+        spec = worlds.specification(providers={"forward": provider}, splits=worlds.splits(4, 4, 4), steps=1)
+        for seed in range(2):
+            await optimize(replace(spec, seed=seed), observers=[collected.traces])
+    collected.traces.close()
+    runs, steps = collected.spans("semprop.run"), collected.spans("semprop.step")
+    assert len(runs) == 2
+    assert [step.parent.span_id for step in steps] == [run.context.span_id for run in runs]
 
 
 async def test_a_cancelled_call_ends_its_span():
