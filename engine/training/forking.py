@@ -22,7 +22,7 @@ class Forked:
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self._seed: int = run.meta("specification")["seed"]
+        self._seed: int = run.specification["seed"]
         self._keys = Keys()
         self._connection: sqlite3.Connection | None = None
 

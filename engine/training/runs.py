@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from semprop.engine.errors import StorageError
+from semprop.engine.errors import StorageError, UsageError
 from semprop.engine.graph_json import Functions, from_json
 from semprop.engine.outcomes import Failure, Outcome, Position, outcome_of
 from semprop.engine.parameters import Parameters, value_of
@@ -161,9 +161,21 @@ class Run:
         return self.meta("result") is not None
 
     @property
+    def specification(self) -> dict[str, Any]:
+        """What the run is, as its journal says.
+
+        Raises:
+            UsageError: it is the journal of something else.
+        """
+        recorded: dict[str, Any] | None = self.meta("specification")
+        if recorded is None:
+            raise UsageError(f"{self.path} holds the replies of a proxy, not a run: name a run's directory")
+        return recorded
+
+    @property
     def initial(self) -> Parameters:
         """The parameter values that the run started from."""
-        values = self.meta("specification")["initial"]
+        values = self.specification["initial"]
         return Parameters({name: value_of(document) for name, document in values.items()})
 
     @property

@@ -15,7 +15,6 @@ from typing import Any
 import orjson
 import structlog
 
-from semprop.engine.errors import UsageError
 from semprop.engine.graph_json import to_json
 from semprop.engine.training.journal import Journal
 from semprop.engine.training.ledger import Ledger, MemoryLedger
@@ -113,9 +112,7 @@ def check(run: Run, spec: Specification) -> None:
     Raises:
         UsageError: it is not; the message names every field.
     """
-    recorded, environment = run.meta("specification"), run.meta("environment") or {}
-    if recorded is None:
-        raise UsageError(f"{run.path} holds the replies of a proxy, not a run: name a run's directory")
+    environment = run.meta("environment") or {}
     check_same(*_both(run, spec), environment.get("semprop", "of an unknown version"))
 
 
@@ -126,7 +123,7 @@ def changes(run: Run, spec: Specification) -> tuple[Difference, ...]:
 
 def _both(run: Run, spec: Specification) -> tuple[dict[str, Any], dict[str, Any]]:
     """The recorded specification and the present one, each with its graph."""
-    recorded = {**run.meta("specification"), "graph": _by_name(run.meta("graph"))}
+    recorded = {**run.specification, "graph": _by_name(run.meta("graph"))}
     return recorded, {**document_of_specification(spec), "graph": _by_name(to_json(spec.graph))}
 
 

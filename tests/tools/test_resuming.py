@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import anyio
 import orjson
 import pytest
 from commandline import FIXTURES, LOOKUP, Command, check_result
@@ -15,6 +16,7 @@ from commandline import FIXTURES, LOOKUP, Command, check_result
 from semprop.engine import Run
 from semprop.engine.backward_prompts import Neighbours
 from semprop.engine.methods.catalogue import Options
+from semprop.engine.training.journal import Journal
 from semprop.engine.training.lock import hold
 from semprop.tools.preparing import Order
 
@@ -113,6 +115,19 @@ def test_what_is_no_run_is_refused(command: Command) -> None:
     said = command("resume", "nowhere", "--json")
     assert said.code == 2
     assert "holds no run" in said.document["error"]["message"]
+
+
+@pytest.mark.parametrize("flags", [[], ["--fork", "other"], ["--start", "start.json"]])
+def test_the_replies_of_a_proxy_are_no_run_to_go_on_with(command: Command, flags: list[str]) -> None:
+    async def store() -> None:
+        journal = await Journal.create(Path("store"), {"status": "running"})
+        await journal.close()
+
+    anyio.run(store)
+    Path("start.json").write_text("{}")
+    said = command("optimize", LOOKUP, "--run", "store", *flags, "--json")
+    assert said.code == 2
+    assert "store holds the replies of a proxy, not a run" in said.document["error"]["message"]
 
 
 def test_an_order_comes_back_from_its_recipe_as_it_was() -> None:
