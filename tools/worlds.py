@@ -99,10 +99,13 @@ class Order:
     write: tuple[Path, ...]
 
     def check(self) -> None:
-        """Raises UsageError where a file could not be written by its ending, or an L0 is none."""
+        """Raises UsageError where a file could not be written, by its ending or for want of its directory."""
         for file in self.write:
             if file.suffix not in (".json", ".csv"):
                 raise UsageError(f"{file} ends neither in .json nor in .csv: its ending says what is written")
+            if not file.absolute().parent.is_dir():
+                # Before anything is run, and perhaps paid for.
+                raise UsageError(f"{file} cannot be written: there is no directory {file.parent}; make it")
 
 
 def _answering(order: Order, around: Surrounding) -> Callable[[str], Provider]:

@@ -79,6 +79,7 @@ def test_the_list_gives_bits_and_best_advice(command):
         (("--l0", "some"), "L0=some"),
         (("--ties", "none"), "ties=none"),
         (("--write", "table.txt"), "ends neither in .json nor in .csv"),
+        (("--write", "nowhere/table.json"), "there is no directory nowhere"),
         (("--runs", "missing.json"), "cannot be read"),
     ],
 )
