@@ -32,21 +32,24 @@ SECOND: Mapping[str, Any] = {"latency": {"first": 1.0}, "reply": {"text": "fine"
 GOOD = 0.35
 """Seconds: the objective of goodput."""
 
+WINDOW = 0.05
+"""Seconds in which arrivals are counted for their dispersion: five of them, on average."""
+
 AT_ONCE = 500
 BYTES, TOKENS, DISTINCT = 300, 50, 500
 
 
-def plan_for(url: str, shape: Shape, units: int, in_flight: int) -> Plan:
+def plan_for(url: str, shape: Shape, units: int, in_flight: int, seed: int) -> Plan:
     """One endpoint under one load."""
     spec = Specification("openai", "any", url, name="mock", key_env="", in_flight=in_flight)
-    return Plan((spec,), (shape,), Stopping(units), Objectives(total=GOOD), blocks=1, warmup=0)
+    return Plan((spec,), (shape,), Stopping(units), Objectives(total=GOOD), blocks=1, warmup=0, seed=seed)
 
 
-async def compared(endpoint: Mock, shape: Shape, units: int, in_flight: int) -> Figures:
+async def compared(endpoint: Mock, shape: Shape, units: int, in_flight: int, seed: int = 0) -> Figures:
     """What the comparison says of the mock."""
     await endpoint.reset()
     workload = prompts(BYTES, TOKENS, DISTINCT)
-    measured = await run(plan_for(endpoint.url, shape, units, in_flight), workload, Surrounding(connect))
+    measured = await run(plan_for(endpoint.url, shape, units, in_flight, seed), workload, Surrounding(connect))
     return measured.cells[0].figures
 
 
@@ -65,8 +68,8 @@ async def truth(settings: Settings) -> list[Row]:
     tally = Tally()
     units = settings.sized(1_000, 40)
     async with mock(LOG_NORMAL, settings) as endpoint:
-        for _ in range(settings.repetitions):
-            await _percentiles(endpoint, units, tally)
+        for seed in range(settings.repetitions):
+            await _percentiles(endpoint, units, seed, tally)
     async with mock(TWO_SLOTS, settings) as endpoint:
         for _ in range(settings.repetitions):
             await _overload(endpoint, settings.sized(200, 40), tally)
@@ -76,14 +79,14 @@ async def truth(settings: Settings) -> list[Row]:
     return [*_rows(tally, units)]
 
 
-async def _percentiles(endpoint: Mock, units: int, tally: Tally) -> None:
-    figures = await compared(endpoint, Shape(Form.POISSON, 100), units, 256)
+async def _percentiles(endpoint: Mock, units: int, seed: int, tally: Tally) -> None:
+    figures = await compared(endpoint, Shape(Form.POISSON, 100), units, 256, seed)
     attempts = [entry for entry in await endpoint.ledger() if entry.answered is not None]
     service = [entry.seconds for entry in attempts]
     latency = figures.latencies["from_actual"]
     for share in (0.5, 0.9, 0.99):
         tally.add(f"p{100 * share:g}", off(latency.percentile(share), ranked(service, share)))
-    tally.add("dispersion", dispersion(sorted(entry.arrived for entry in attempts), 0.2))
+    tally.add("dispersion", dispersion(sorted(entry.arrived for entry in attempts), WINDOW))
     by_hand = sum(seconds <= GOOD for seconds in service) / figures.seconds
     tally.add("goodput", figures.good / figures.seconds / by_hand)
 
