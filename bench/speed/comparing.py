@@ -1,7 +1,8 @@
 """Whether `semprop bench providers` tells the truth: its figures beside the ledger's of a mock with known latencies.
 
 latency      |its percentile − the ledger's service time at the same rank|, in ms or as a share, whichever is kinder
-dispersion   variance over mean of the arrivals in the ledger, in windows of 0.2 s, under a Poisson load
+dispersion   variance over mean of the arrivals in the ledger, in windows of 0.05 s, under a Poisson load that is drawn
+             anew each time (over 200 windows its own spread is 0.1)
 overload     how much latency grows from the intended start, and from the actual one, at twice what can be served
 goodput      its figure beside a count by hand over the ledger's service times
 overhead     wall of a closed load of 500 at once, over the bare loop's wall with the same calls
