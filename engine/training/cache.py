@@ -15,6 +15,7 @@ import contextlib
 import hashlib
 import os
 import sqlite3
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -36,6 +37,7 @@ from semprop.providers.base import Request
 
 CACHE_FILE = "replies.sqlite"
 CLAIM_FILE = "claims"
+OPENING_FILE = "opening"
 SIZE = 2_000_000_000
 """Bytes of bodies that a cache holds unless told otherwise."""
 
@@ -238,14 +240,15 @@ def opened(directory: Path) -> sqlite3.Connection:
     except (OSError, sqlite3.Error) as error:
         raise StorageError(f"the cache in {directory} cannot be opened ({error}): name another with --cache") from error
     try:
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=NORMAL")
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version not in (0, VERSION):
-            raise StorageError(f"the cache in {directory} has version {version}; this semprop reads {VERSION}")
-        if version == 0:
-            connection.executescript(_SCHEMA)
-    except sqlite3.Error as error:
+        with _alone(directory):
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=NORMAL")
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            if version not in (0, VERSION):
+                raise StorageError(f"the cache in {directory} has version {version}; this semprop reads {VERSION}")
+            if version == 0:
+                connection.executescript(_SCHEMA)
+    except (OSError, sqlite3.Error) as error:
         connection.close()
         told = f"the cache in {directory} cannot be used ({error}): semprop cache verify --cache {directory} mends it"
         raise StorageError(told) from error
@@ -253,6 +256,21 @@ def opened(directory: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+@contextlib.contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """While inside, no other process makes or opens the cache of this directory: where several do at once, SQLite says
+    that a new one is locked, and does not wait."""
+    file = os.open(directory / OPENING_FILE, os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        if sys.platform != "win32":
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(file)
 
 
 def _insert(

@@ -207,6 +207,37 @@ async def test_whoever_is_cancelled_while_it_waits_leaves_no_claim(tmp_path):
             assert found is None
 
 
+OPENING = """
+import multiprocessing, sys
+from pathlib import Path
+from semprop.engine.training.cache import opened
+
+def work(directory, barrier, told):
+    barrier.wait()
+    try:
+        opened(directory).close()
+        told.put("")
+    except Exception as error:
+        told.put(str(error))
+
+context = multiprocessing.get_context("fork")
+for number in range(50):
+    barrier, told = context.Barrier(8), context.Queue()
+    workers = [context.Process(target=work, args=(Path(sys.argv[1], str(number)), barrier, told)) for _ in range(8)]
+    for worker in workers:
+        worker.start()
+    print(*filter(None, [told.get(timeout=60) for _ in workers]), sep="")
+    for worker in workers:
+        worker.join()
+"""
+
+
+@linux
+def test_processes_that_open_a_new_cache_at_once_all_can(tmp_path):
+    done = subprocess.run([sys.executable, "-c", OPENING, tmp_path], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
 def work(directory, barrier, asked):
     """One of four processes that want the same forty replies."""
 
