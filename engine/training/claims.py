@@ -60,6 +60,8 @@ class Claims:
         """Let go of all keys."""
         if not self._closed:
             self._closed = True
+            # A thread that still waits keeps the file open for the system, and with it every lock.
+            _unlock(self._file, 0, 0)
             os.close(self._file)
 
     def _wait(self, key: str, loop: asyncio.AbstractEventLoop, future: asyncio.Future[None]) -> None:
@@ -100,13 +102,14 @@ def _lock(file: int, byte: int, wait: bool) -> bool:
     return True
 
 
-def _unlock(file: int, byte: int) -> None:
+def _unlock(file: int, byte: int, length: int = 1) -> None:
+    """Unlock so many bytes; all from there on if 0."""
     if sys.platform == "linux":
         import fcntl
 
-        fcntl.fcntl(file, fcntl.F_OFD_SETLK, _range(fcntl.F_UNLCK, byte))
+        fcntl.fcntl(file, fcntl.F_OFD_SETLK, _range(fcntl.F_UNLCK, byte, length))
 
 
-def _range(kind: int, byte: int) -> bytes:
+def _range(kind: int, byte: int, length: int = 1) -> bytes:
     """`struct flock`: type, whence, start, length, pid."""
-    return struct.pack("hhqqi0q", kind, os.SEEK_SET, byte, 1, 0)
+    return struct.pack("hhqqi0q", kind, os.SEEK_SET, byte, length, 0)

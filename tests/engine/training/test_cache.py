@@ -5,6 +5,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import anyio
 import pytest
@@ -13,6 +14,7 @@ import structlog
 from semprop.engine import Failure, FailureKind, StorageError
 from semprop.engine.training.cache import CACHE_FILE, DAY, ReplyCache, opened
 from semprop.engine.training.cache_care import held, prune, verify
+from semprop.engine.training.claims import Claims
 from semprop.providers import Completion
 
 
@@ -205,6 +207,29 @@ async def test_whoever_is_cancelled_while_it_waits_leaves_no_claim(tmp_path):
         process.communicate()
         async with cache.claim("k") as found:
             assert found is None
+
+
+def is_waited_for(file):
+    """Whether the system knows of somebody who waits for a lock on the file."""
+    ending = f":{file.stat().st_ino}"
+    lines = Path("/proc/locks").read_text().splitlines()
+    return any("->" in line and any(word.endswith(ending) for word in line.split()) for line in lines)
+
+
+@linux
+async def test_claims_that_are_closed_let_go_of_their_keys_while_one_of_them_still_waits(tmp_path):
+    one, other = Claims(tmp_path / "claims"), Claims(tmp_path / "claims")
+    assert one.take_nowait("mine")
+    assert other.take_nowait("yours")
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(one.take, "yours")
+        while not is_waited_for(tmp_path / "claims"):
+            await anyio.lowlevel.checkpoint()
+        assert not other.take_nowait("mine")
+        one.close()
+        assert other.take_nowait("mine")
+        tasks.cancel_scope.cancel()
+    other.close()
 
 
 OPENING = """
