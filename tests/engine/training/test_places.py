@@ -18,7 +18,7 @@ a line that is none
 @pytest.mark.parametrize(
     ("path", "kind"),
     [
-        ("/tmp/run", "ext4"),
+        ("/data/run", "ext4"),
         ("/home/me/run", "nfs4"),
         ("/home/me/scratch/runs/one", "xfs"),
         ("/homes/run", "ext4"),
