@@ -1,6 +1,5 @@
 """The shared cache: what is found was paid for once, what was damaged is not served, and nothing of it ends a run."""
 
-import multiprocessing
 import sqlite3
 import stat
 import subprocess
@@ -263,40 +262,51 @@ def test_processes_that_open_a_new_cache_at_once_all_can(tmp_path):
     assert done.stdout.split() == []
 
 
-def work(directory, barrier, asked):
-    """One of four processes that want the same forty replies."""
+ASKING = """
+import multiprocessing, sys
+from pathlib import Path
+import anyio
+from semprop.engine.training.cache import ReplyCache
+from semprop.providers import Completion
 
-    async def run():
-        async with ReplyCache(directory) as cache:
+async def run(directory, asked):
+    async with ReplyCache(directory) as cache:
 
-            async def one(number):
-                async with cache.claim(f"k{number}") as found:
-                    if found is None:
-                        asked.put(number)
-                        await anyio.sleep(0.02)
-                        await cache.keep(f"k{number}", outcome(number))
-                    else:
-                        assert found == outcome(number)
+        async def one(number):
+            wanted = Completion(f"{number}:xxxxxxxxxx")
+            async with cache.claim(f"k{number}") as found:
+                if found is None:
+                    asked.append(number)
+                    await anyio.sleep(0.02)
+                    await cache.keep(f"k{number}", wanted)
+                else:
+                    assert found == wanted
 
-            async with anyio.create_task_group() as tasks:
-                for number in range(40):
-                    tasks.start_soon(one, number)
+        async with anyio.create_task_group() as tasks:
+            for number in range(40):
+                tasks.start_soon(one, number)
 
-    barrier.wait()
-    anyio.run(run)
+def work(directory, barrier, told):
+    asked = []
+    barrier.wait(60)
+    anyio.run(run, directory, asked)
+    told.put(asked)
+
+context = multiprocessing.get_context("fork")
+barrier, told = context.Barrier(4), context.Queue()
+workers = [context.Process(target=work, args=(Path(sys.argv[1]), barrier, told)) for _ in range(4)]
+for worker in workers:
+    worker.start()
+print(*(number for _ in workers for number in told.get(timeout=60)))
+for worker in workers:
+    worker.join()
+    assert worker.exitcode == 0
+"""
 
 
 @linux
 def test_four_processes_that_want_the_same_replies_pay_for_each_once(tmp_path):
-    context = multiprocessing.get_context("spawn")
-    barrier, asked = context.Barrier(4), context.Queue()
-    workers = [context.Process(target=work, args=(tmp_path, barrier, asked)) for _ in range(4)]
-    for worker in workers:
-        worker.start()
-    numbers = [asked.get(timeout=60) for _ in range(40)]
-    for worker in workers:
-        worker.join(60)
-        assert worker.exitcode == 0
-    assert sorted(numbers) == list(range(40))
-    assert asked.empty()
+    done = subprocess.run([sys.executable, "-c", ASKING, tmp_path], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert sorted(map(int, done.stdout.split())) == list(range(40))
     assert verify(tmp_path).whole == 40
