@@ -9,23 +9,17 @@ Source: the service's own reference of `POST /v1/messages`, version 2023-06-01.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Any
 
 import orjson
 
-from semprop.providers.base import Completion, Request, Stop, Usage
+from semprop.providers.base import Message, Request, Stop, Usage
 from semprop.providers.classify import Origin, Reply
-from semprop.providers.constraints import STATED, name_of, schema_of, schema_text, unwrapped
-from semprop.providers.headers import limits_seen
-from semprop.providers.reading import count, malformed, read_object
-from semprop.providers.refusals import check_lacking, refused_field
+from semprop.providers.constraints import name_of, schema_of, unwrapped
+from semprop.providers.framing import Framed, Said, stop_of
+from semprop.providers.reading import count, document_of, malformed
 from semprop.providers.sse import Event
-
-SPOKEN = "Anthropic's messages"
-
-LACKS = ("seed", "top_logprobs")
-"""Fields of `Sampling` that the format has no place for."""
 
 VERSION = "2023-06-01"
 
@@ -43,105 +37,44 @@ _STOPS: Mapping[str, Stop] = {
 
 
 @dataclass(frozen=True, slots=True)
-class AnthropicFormat:
+class AnthropicFormat(Framed):
     """How one model is spoken to.
 
     Attributes:
-        model: its name as the endpoint knows it.
-        origin: who answers, for messages.
-        body: further fields of the body, as the text of one JSON object.
         cached: whether the system text and the schema are marked as the prefix that a prompt cache may keep.
-        dropped: fields that are no longer sent, in the order in which they were refused.
-        path: what stands behind the base address.
     """
 
-    model: str
+    SPOKEN = "Anthropic's messages"
+    SCHEMA = "tools"
+    REQUEST_ID = "request-id"
+
     origin: Origin = Origin("anthropic", "ANTHROPIC_API_KEY", dialect="anthropic")
-    body: str = "{}"
+    at: str = "/messages"
+    lacks: tuple[str, ...] = ("seed", "top_logprobs")
     cached: bool = False
-    dropped: tuple[str, ...] = ()
-    path: str = "/messages"
-
-    @property
-    def dialect(self) -> str:
-        """Which headers tell of limits."""
-        return self.origin.dialect
-
-    @property
-    def degraded(self) -> tuple[str, ...]:
-        """What this endpoint refused and how it is done without, for people."""
-        how = {"tools": ": the schema stands in the prompt"}
-        return tuple(f"{name} not sent{how.get(name, '')}" for name in self.dropped)
 
     def headers(self, key: str) -> dict[str, str]:
         """The version of the format, and the header that carries the key, if there is one."""
         return {"anthropic-version": VERSION} | ({"x-api-key": key} if key else {})
 
-    def encode(self, request: Request) -> bytes:
-        """The body of one request. Equal requests give equal bytes.
-
-        Raises:
-            StopError: the request asks for what the format has no place for (CONFIGURATION).
-        """
-        return orjson.dumps(self._document(request))
-
-    @property
-    def stream_path(self) -> str:
-        """The same for replies in events: what is to come stands in the body."""
-        return self.path
-
-    @property
-    def stream_query(self) -> tuple[tuple[str, str], ...]:
-        """Nothing: it stands in the body."""
-        return ()
-
-    def encode_stream(self, request: Request) -> bytes:
-        """The same, answered in events."""
-        return orjson.dumps(self._document(request) | {"stream": True})
-
     def fold(self) -> MessageFold:
         """What the events are folded into."""
         return MessageFold()
 
-    def decode(self, reply: Reply, request: Request) -> Completion:
-        """What a reply of status 200 says.
-
-        Raises:
-            RetryError: the body is cut or is not what it should be (TRANSIENT).
-            ProviderError: the body holds an error, classed as `classify` does.
-        """
-        document = read_object(reply, self.origin, SPOKEN)
+    def said(self, document: Mapping[str, Any], reply: Reply, request: Request) -> Said:
         blocks = document.get("content")
         if not isinstance(blocks, list):
-            raise malformed(self.origin, SPOKEN, "it holds no content")
-        model, identifier = document.get("model"), document.get("id")
-        reason = document.get("stop_reason")
-        return Completion(
-            text=unwrapped(_text_of(blocks), request.schema),
-            stop=_STOPS.get(reason, Stop.OTHER) if isinstance(reason, str) else Stop.END,
-            usage=_usage_of(document.get("usage")),
-            model=model if isinstance(model, str) and model else self.model,
-            request_id=reply.headers.get("request-id") or (identifier if isinstance(identifier, str) else None),
-            limits=limits_seen(reply.headers, self.dialect),
-        )
+            raise malformed(self.origin, self.SPOKEN, "it holds no content")
+        text = unwrapped(_text_of(blocks), request.schema)
+        return Said(text, stop_of(document.get("stop_reason"), _STOPS), _usage_of(document.get("usage")))
 
-    def refused_field(self, reply: Reply, request: Request) -> str | None:
-        """The field that this reply refuses to be sent, if it is one that the request can do without."""
-        optional = ("temperature", "top_p", "stop_sequences", "tools")
-        fields = self._document(request)
-        return refused_field(reply, tuple(name for name in optional if name in fields))
+    def optional(self, request: Request) -> tuple[str, ...]:
+        fields = self.document(request)
+        return tuple(name for name in ("temperature", "top_p", "stop_sequences", "tools") if name in fields)
 
-    def without(self, name: str) -> Self:
-        """This format, doing without a refused field. The same value if that has been done already."""
-        return self if name in self.dropped else replace(self, dropped=(*self.dropped, name))
-
-    def _document(self, request: Request) -> dict[str, Any]:
-        check_lacking(request.sampling, LACKS, self.origin, SPOKEN)
+    def document(self, request: Request) -> dict[str, Any]:
         sampling = request.sampling
-        system, turns = _turns(request)
-        tooled = request.schema is not None and "tools" not in self.dropped
-        if request.schema is not None and not tooled and turns:
-            turns[-1]["content"] += f"\n\n{STATED}{schema_text(request.schema)}"
+        system, turns = _turns(self.messages(request))
         document: dict[str, Any] = {"model": self.model, "max_tokens": sampling.max_tokens or MOST}
         if system:
             document["system"] = [self._marked({"type": "text", "text": system})] if self.cached else system
@@ -155,7 +88,7 @@ class AnthropicFormat:
             )
             if value is not None and name not in self.dropped
         }
-        if request.schema is not None and tooled:
+        if request.schema is not None and "tools" not in self.dropped:
             name = name_of(request.schema)
             tool = {"name": name, "description": "Give the reply.", "input_schema": schema_of(request.schema)}
             document["tools"] = [self._marked(tool)]
@@ -167,11 +100,11 @@ class AnthropicFormat:
         return block | {"cache_control": {"type": "ephemeral"}} if self.cached else block
 
 
-def _turns(request: Request) -> tuple[str, list[dict[str, str]]]:
+def _turns(messages: Sequence[Message]) -> tuple[str, list[dict[str, str]]]:
     """System texts, joined, and the turns; turns of one role that follow each other become one."""
     system: list[str] = []
     turns: list[dict[str, str]] = []
-    for message in request.messages:
+    for message in messages:
         if message.role == "system":
             system.append(message.text)
         elif turns and turns[-1]["role"] == message.role:
@@ -221,11 +154,7 @@ class MessageFold:
         self._failed: bytes | None = None
 
     def add(self, event: Event) -> bool:
-        try:
-            document = orjson.loads(event.data)
-        except orjson.JSONDecodeError:
-            document = None
-        match document:
+        match document_of(event):
             case {"type": "error"} | {"error": dict()}:
                 self._failed = event.data
             case {"type": "message_start", "message": dict() as message}:

@@ -70,11 +70,11 @@ def _wire(specification: Specification, kind: Kind, origin: Origin, base: str) -
     model, body = specification.model, specification.body
     match kind.speaks:
         case Speaks.MESSAGES:
-            return AnthropicFormat(model, origin, body, specification.prompt_cache)
+            return AnthropicFormat(model, origin, body, lacks=kind.lacks, cached=specification.prompt_cache)
         case Speaks.GENERATE:
-            return GeminiFormat(model, origin, body)
+            return GeminiFormat(model, origin, body, lacks=kind.lacks)
         case Speaks.RESPONSES:
-            return ResponsesFormat(model, origin, body)
+            return ResponsesFormat(model, origin, body, lacks=kind.lacks)
         case _:
             return _chat(specification, kind, origin, base)
 
@@ -84,13 +84,11 @@ def _chat(specification: Specification, kind: Kind, origin: Origin, base: str) -
     deployed = f"/openai/deployments/{specification.model}/chat/completions"
     return OpenAIFormat(
         model=specification.model,
-        identity=origin.identity,
-        key_env=origin.key_env,
-        dialect=origin.dialect,
+        origin=origin,
         body=specification.body,
         # OpenAI itself takes the new name for all of its chat models; most others know the old one only.
         limit_field="max_completion_tokens" if URL(base).host == "api.openai.com" else "max_tokens",
-        path=deployed if azure and not _is_versionless(base) else "/chat/completions",
+        at=deployed if azure and not _is_versionless(base) else "/chat/completions",
         key_header="api-key" if azure else "Authorization",
         lacks=kind.lacks,
         names=kind.names,

@@ -8,20 +8,17 @@ model's name stands in the path; limits are told in the bodies of refusals alone
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import orjson
 
-from semprop.providers.base import Choices, Completion, JsonSchema, Request, Stop, TokenLogprob, Usage
+from semprop.providers.base import Choices, JsonSchema, Request, Stop, TokenLogprob, Usage
 from semprop.providers.classify import Origin, Reply
-from semprop.providers.constraints import STATED, schema_of, schema_text, with_own
-from semprop.providers.headers import limits_seen
-from semprop.providers.reading import count, malformed, read_object
-from semprop.providers.refusals import refused_field
+from semprop.providers.constraints import schema_of, with_own
+from semprop.providers.framing import Framed, Said, logprob_pair, logprob_pairs, stop_of
+from semprop.providers.reading import count, document_of, malformed
 from semprop.providers.sse import Event
-
-SPOKEN = "Gemini's generateContent"
 
 _STOPS: Mapping[str, Stop] = {
     "STOP": Stop.END,
@@ -40,121 +37,80 @@ _OPTIONAL = ("temperature", "topP", "seed", "stopSequences", "responseLogprobs")
 
 
 @dataclass(frozen=True, slots=True)
-class GeminiFormat:
-    """How one model is spoken to.
+class GeminiFormat(Framed):
+    """How one model is spoken to. `dropped` may name fields of `generationConfig`, and `systemInstruction`."""
 
-    Attributes:
-        model: its name as the endpoint knows it.
-        origin: who answers, for messages.
-        body: further fields of the body, as the text of one JSON object.
-        dropped: fields of `generationConfig`, and `systemInstruction`, that are no longer sent, in the order in which
-            they were refused.
-    """
+    SPOKEN = "Gemini's generateContent"
+    INSTEAD: ClassVar = {"systemInstruction": "its text stands in the first turn"}
+    SCHEMA = "responseJsonSchema"
+    REQUEST_ID = "x-request-id"
+    NAMES = ("responseId", "modelVersion")
 
-    model: str
+    # The service's own headers tell of no limits, but those of a gateway before it may.
     origin: Origin = Origin("gemini", "GEMINI_API_KEY", dialect="openai")
-    body: str = "{}"
-    dropped: tuple[str, ...] = ()
+    at: str = "/models"
 
     @property
     def path(self) -> str:
-        """What stands behind the base address."""
-        return f"/models/{self.model}:generateContent"
+        return f"{self.at}/{self.model}:generateContent"
 
     @property
     def stream_path(self) -> str:
-        """The same for a reply in events."""
-        return f"/models/{self.model}:streamGenerateContent"
+        return f"{self.at}/{self.model}:streamGenerateContent"
 
     @property
     def stream_query(self) -> tuple[tuple[str, str], ...]:
         """What asks for events in place of one list."""
         return (("alt", "sse"),)
 
-    @property
-    def dialect(self) -> str:
-        """Which headers tell of limits: none of this service, but a gateway before it may."""
-        return self.origin.dialect
-
-    @property
-    def degraded(self) -> tuple[str, ...]:
-        """What this endpoint refused and how it is done without, for people."""
-        how = {
-            "responseJsonSchema": ": the schema stands in the prompt",
-            "systemInstruction": ": its text stands in the first turn",
-        }
-        return tuple(f"{name} not sent{how.get(name, '')}" for name in self.dropped)
-
     def headers(self, key: str) -> dict[str, str]:
         """The header that carries the key, if there is one."""
         return {"x-goog-api-key": key} if key else {}
 
-    def encode(self, request: Request) -> bytes:
-        """The body of one request. Equal requests give equal bytes."""
-        return orjson.dumps(self._document(request))
-
     def encode_stream(self, request: Request) -> bytes:
-        """The same: that the reply is to come in events stands in the address."""
+        """The same body: that the reply is to come in events stands in the address."""
         return self.encode(request)
 
     def fold(self) -> CandidateFold:
         """What the events are folded into."""
         return CandidateFold()
 
-    def decode(self, reply: Reply, request: Request) -> Completion:
-        """What a reply of status 200 says. A prompt that was blocked gives an empty text that a filter stopped.
-
-        Raises:
-            RetryError: the body is cut or is not what it should be (TRANSIENT).
-            ProviderError: the body holds an error, classed as `classify` does.
-        """
-        document = read_object(reply, self.origin, SPOKEN)
+    def said(self, document: Mapping[str, Any], reply: Reply, request: Request) -> Said:
+        """A prompt that was blocked gives an empty text that a filter stopped."""
         candidates, feedback = document.get("candidates"), document.get("promptFeedback")
         candidate = candidates[0] if isinstance(candidates, list) and candidates else None
         blocked = isinstance(feedback, dict) and bool(feedback.get("blockReason"))
         if not isinstance(candidate, dict):
             if not blocked:
-                raise malformed(self.origin, SPOKEN, "it holds no candidates")
+                raise malformed(self.origin, self.SPOKEN, "it holds no candidates")
             candidate = {"finishReason": "SAFETY"}
-        reason = candidate.get("finishReason")
-        model, identifier = document.get("modelVersion"), document.get("responseId")
-        return Completion(
+        return Said(
             text=_text_of(candidate),
-            stop=_STOPS.get(reason, Stop.OTHER) if isinstance(reason, str) else Stop.END,
+            stop=stop_of(candidate.get("finishReason"), _STOPS),
             usage=_usage_of(document.get("usageMetadata")),
-            model=model if isinstance(model, str) and model else self.model,
-            request_id=identifier if isinstance(identifier, str) else None,
             logprobs=_logprobs_of(candidate.get("logprobsResult")),
-            limits=limits_seen(reply.headers, self.dialect),
         )
 
-    def refused_field(self, reply: Reply, request: Request) -> str | None:
-        """The field that this reply refuses to be sent, if it is one that the request can do without."""
-        document = self._document(request)
-        config = self._config(request)
+    def optional(self, request: Request) -> tuple[str, ...]:
+        document, config = self.document(request), self._config(request)
         sent = [name for name in _OPTIONAL if name in config]
         if "responseMimeType" in config:
             sent.append("responseJsonSchema")
         if "systemInstruction" in document and "systemInstruction" not in self.dropped:
             sent.append("systemInstruction")
-        return refused_field(reply, tuple(sent))
+        return tuple(sent)
 
-    def without(self, name: str) -> Self:
-        """This format, doing without a refused field. The same value if that has been done already."""
-        return self if name in self.dropped else replace(self, dropped=(*self.dropped, name))
-
-    def _document(self, request: Request) -> dict[str, Any]:
-        system = [message.text for message in request.messages if message.role == "system"]
+    def document(self, request: Request) -> dict[str, Any]:
+        messages = self.messages(request)
+        system = [message.text for message in messages if message.role == "system"]
         contents: list[dict[str, Any]] = [
             {"role": _ROLES[message.role], "parts": [{"text": message.text}]}
-            for message in request.messages
+            for message in messages
             if message.role != "system"
         ]
         if not contents:
             # The format demands a turn of the user; a prompt that is all system text is that turn.
             contents, system = [{"role": "user", "parts": [{"text": "\n\n".join(system)}]}], []
-        if request.schema is not None and "responseJsonSchema" in self.dropped:
-            contents[-1]["parts"].append({"text": f"\n\n{STATED}{schema_text(request.schema)}"})
         if system and "systemInstruction" in self.dropped:
             if contents[0]["role"] != "user":
                 contents.insert(0, {"role": "user", "parts": []})
@@ -221,19 +177,11 @@ def _logprobs_of(result: object) -> tuple[TokenLogprob, ...]:
     tops = tops if isinstance(tops, list) else []
     tokens = []
     for place, item in enumerate(chosen if isinstance(chosen, list) else []):
-        pair = _pair(item)
+        pair = logprob_pair(item, "logProbability")
         if pair is not None:
             listed = tops[place].get("candidates") if place < len(tops) and isinstance(tops[place], dict) else None
-            others = map(_pair, listed) if isinstance(listed, list) else ()
-            tokens.append(TokenLogprob(*pair, tuple(other for other in others if other is not None)))
+            tokens.append(TokenLogprob(*pair, logprob_pairs(listed, "logProbability")))
     return tuple(tokens)
-
-
-def _pair(item: object) -> tuple[str, float] | None:
-    match item:
-        case {"token": str(token), "logProbability": int() | float() as logprob}:
-            return token, float(logprob)
-    return None
 
 
 class CandidateFold:
@@ -251,11 +199,8 @@ class CandidateFold:
         self._failed: bytes | None = None
 
     def add(self, event: Event) -> bool:
-        try:
-            document = orjson.loads(event.data)
-        except orjson.JSONDecodeError:
-            document = None
-        if not isinstance(document, dict):
+        document = document_of(event)
+        if document is None:
             self._failed = b""
             return False
         if document.get("error"):

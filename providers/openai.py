@@ -11,28 +11,17 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Self
+from typing import Any, Self
 
 import orjson
 
-from semprop.providers.base import (
-    Completion,
-    Constraint,
-    LimitSeen,
-    Request,
-    Stop,
-    TokenLogprob,
-    Usage,
-)
+from semprop.providers.base import Constraint, Request, Stop, Usage
 from semprop.providers.classify import Origin, Reply, classify
-from semprop.providers.constraints import STATED, is_strict, name_of, schema_of, schema_text, unwrapped
+from semprop.providers.constraints import is_strict, name_of, schema_of, unwrapped
 from semprop.providers.errors import ErrorClass, ItemError, ProviderError
-from semprop.providers.headers import limits_seen
+from semprop.providers.framing import Framed, Said, stop_of, token_logprobs
 from semprop.providers.openai_stream import ChatFold
-from semprop.providers.reading import count, malformed, read_object, text_parts
-from semprop.providers.refusals import check_lacking, refused_field
-
-SPOKEN = "an OpenAI-compatible chat endpoint"
+from semprop.providers.reading import count, malformed, text_parts
 
 SURELY = 8_192
 """Bytes of a prompt from which on too few tokens mean that it was cut; short ones may be anything."""
@@ -56,47 +45,34 @@ _STOPS: Mapping[str, Stop] = {
 
 
 @dataclass(frozen=True, slots=True)
-class OpenAIFormat:
+class OpenAIFormat(Framed):
     """How one model at one endpoint is spoken to.
 
     Attributes:
-        model: the model's name as the endpoint knows it.
-        identity: who answers, for messages.
-        key_env: the variable that holds the key, for messages.
-        dialect: which headers tell of limits (`semprop.providers.headers.DIALECTS`).
-        body: further fields of the body, as the text of one JSON object.
         limit_field: the field that bounds the output tokens.
-        dropped: fields that are no longer sent, in the order in which they were refused.
         renamed: whether `limit_field` is not the one that was tried first.
-        path: what stands behind the base address.
         key_header: the header that carries the key, alone or as a bearer token.
-        lacks: fields of `Sampling` that this endpoint has no place for.
         names: fields that it calls otherwise, as (here, there).
         cut_above: bytes of a prompt for each token counted beyond which the endpoint must have cut it in silence.
     """
 
-    model: str
-    identity: str = "openai"
-    key_env: str = "OPENAI_API_KEY"
-    dialect: str = "openai"
-    body: str = "{}"
+    SPOKEN = "an OpenAI-compatible chat endpoint"
+    SCHEMA = "response_format"
+    REQUEST_ID = "x-request-id"
+
+    origin: Origin = Origin("openai", "OPENAI_API_KEY", dialect="openai")
+    at: str = "/chat/completions"
     limit_field: str = "max_tokens"
-    dropped: tuple[str, ...] = ()
     renamed: bool = False
-    path: str = "/chat/completions"
     key_header: str = "Authorization"
-    lacks: tuple[str, ...] = ()
     names: tuple[tuple[str, str], ...] = ()
     cut_above: float = math.inf
 
     @property
-    def degraded(self) -> tuple[str, ...]:
-        """What this endpoint refused and how it is done without, for people."""
-        changes = [f"{other} sent as {self.limit_field}" for other in _LIMIT_FIELDS if self._is_renamed_from(other)]
-        for name in self.dropped:
-            how = ": the schema stands in the prompt" if name == "response_format" else ""
-            changes.append(f"{name} not sent{how}")
-        return tuple(changes)
+    def renamings(self) -> tuple[str, ...]:
+        if not self.renamed or self.limit_field in self.dropped:
+            return ()
+        return (f"{_LIMIT_FIELDS[1 - _LIMIT_FIELDS.index(self.limit_field)]} sent as {self.limit_field}",)
 
     def headers(self, key: str) -> dict[str, str]:
         """The headers that carry the key, if there is one."""
@@ -104,37 +80,18 @@ class OpenAIFormat:
             return {}
         return {self.key_header: f"Bearer {key}" if self.key_header == "Authorization" else key}
 
-    def encode(self, request: Request) -> bytes:
-        """The body of one request. Equal requests give equal bytes.
-
-        Raises:
-            StopError: the request asks for what this endpoint has no place for (CONFIGURATION).
-        """
-        return orjson.dumps(self._document(request))
-
-    @property
-    def stream_path(self) -> str:
-        """The same for replies in events: what is to come stands in the body."""
-        return self.path
-
-    @property
-    def stream_query(self) -> tuple[tuple[str, str], ...]:
-        """Nothing: it stands in the body."""
-        return ()
-
     def encode_stream(self, request: Request) -> bytes:
-        """The same, answered in events that end with the usage."""
+        """The same body, answered in events that end with the usage."""
         options = {} if "stream_options" in self.dropped else {"stream_options": {"include_usage": True}}
-        return orjson.dumps(self._document(request) | {"stream": True} | options)
+        return orjson.dumps(self._checked(request) | {"stream": True} | options)
 
     def fold(self) -> ChatFold:
         """What the events are folded into."""
         return ChatFold()
 
-    def _document(self, request: Request) -> dict[str, object]:
-        if self.lacks:
-            check_lacking(request.sampling, self.lacks, self.origin, SPOKEN)
-        document: dict[str, object] = {"model": self.model, "messages": self._messages(request)}
+    def document(self, request: Request) -> dict[str, Any]:
+        turns = [{"role": message.role, "content": message.text} for message in self.messages(request)]
+        document: dict[str, Any] = {"model": self.model, "messages": turns}
         document.update(self._fields(request))
         for name in self.dropped:
             document.pop(name, None)
@@ -145,52 +102,33 @@ class OpenAIFormat:
             document.update(orjson.loads(self.body))
         return document
 
-    def decode(self, reply: Reply, request: Request) -> Completion:
-        """What a reply of status 200 says.
-
-        Raises:
-            RetryError: the body is cut or is not what it should be (TRANSIENT).
-            ProviderError: the body holds an error, classed as `classify` does.
-            ItemError: the endpoint read less than the prompt, and did not say so (CONTEXT).
-        """
-        document = read_object(reply, self.origin, SPOKEN)
+    def said(self, document: Mapping[str, Any], reply: Reply, request: Request) -> Said:
         choices = document.get("choices")
         choice = choices[0] if isinstance(choices, list) and choices else None
         if not isinstance(choice, dict):
-            raise malformed(self.origin, SPOKEN, "it holds no choices")
+            raise malformed(self.origin, self.SPOKEN, "it holds no choices")
         if choice.get("error") or choice.get("finish_reason") == "error":
             raise self._refusal_inside(reply, choice)
         message = choice.get("message")
         if not isinstance(message, dict):
-            raise malformed(self.origin, SPOKEN, "its first choice holds no message")
+            raise malformed(self.origin, self.SPOKEN, "its first choice holds no message")
         text, refusal = text_parts(message.get("content")), text_parts(message.get("refusal"))
-        stop = Stop.REFUSAL if refusal and not text else _stop_of(choice.get("finish_reason"))
-        model, identifier = document.get("model"), document.get("id")
         usage = _usage_of(document.get("usage"))
         if self.cut_above < math.inf:
             _check_whole(request, usage, self)
-        return Completion(
+        reason, logprobs = choice.get("finish_reason"), choice.get("logprobs")
+        reason = reason.lower() if isinstance(reason, str) else reason
+        return Said(
             text=unwrapped(text or refusal, request.schema),
-            stop=stop,
+            stop=Stop.REFUSAL if refusal and not text else stop_of(reason, _STOPS),
             usage=usage,
-            model=model if isinstance(model, str) and model else self.model,
-            request_id=reply.headers.get("x-request-id") or (identifier if isinstance(identifier, str) else None),
-            logprobs=_logprobs_of(choice.get("logprobs")),
-            limits=self.limits(reply),
+            logprobs=token_logprobs(logprobs.get("content")) if isinstance(logprobs, dict) else (),
         )
 
-    def limits(self, reply: Reply) -> tuple[LimitSeen, ...]:
-        """The limits that a reply's headers tell of."""
-        return limits_seen(reply.headers, self.dialect)
-
-    def refused_field(self, reply: Reply, request: Request) -> str | None:
-        """The field that this reply refuses to be sent, if it is one that the request can do without.
-
-        None for every other refusal: a value out of range, a prompt too long, a wrong key.
-        """
+    def optional(self, request: Request) -> tuple[str, ...]:
         names = (*(name for name, _ in self._fields(request)), "stream_options")
         sent = dict.fromkeys("logprobs" if name == "top_logprobs" else name for name in names)
-        return refused_field(reply, tuple(name for name in sent if name not in self.dropped))
+        return tuple(name for name in sent if name not in self.dropped)
 
     def without(self, name: str) -> Self:
         """This format, doing without a refused field: the token bound gets its other name once, the rest is
@@ -201,17 +139,6 @@ class OpenAIFormat:
             other = _LIMIT_FIELDS[1 - _LIMIT_FIELDS.index(name)]
             return replace(self, limit_field=other, renamed=True)
         return replace(self, dropped=(*self.dropped, name))
-
-    def _is_renamed_from(self, other: str) -> bool:
-        return self.renamed and other != self.limit_field and self.limit_field not in self.dropped
-
-    def _messages(self, request: Request) -> list[dict[str, str]]:
-        messages = [{"role": message.role, "content": message.text} for message in request.messages]
-        if request.schema is not None and "response_format" in self.dropped and messages:
-            last = messages[-1]
-            stated = f"{last['content']}\n\n{STATED}{schema_text(request.schema)}"
-            messages[-1] = {"role": last["role"], "content": stated}
-        return messages
 
     def _fields(self, request: Request) -> list[tuple[str, object]]:
         sampling = request.sampling
@@ -232,11 +159,6 @@ class OpenAIFormat:
             fields.append(("response_format", _response_format(request.schema)))
         return fields
 
-    @property
-    def origin(self) -> Origin:
-        """Who answers, for messages."""
-        return Origin(self.identity, self.key_env)
-
     def _refusal_inside(self, reply: Reply, choice: Mapping[str, object]) -> ProviderError:
         body = orjson.dumps({"error": choice.get("error") or "the endpoint's model failed while it answered"})
         return classify(Reply(reply.status, reply.headers, body), self.origin)
@@ -251,18 +173,12 @@ def _response_format(constraint: Constraint) -> Mapping[str, object]:
     }
 
 
-def _stop_of(reason: object) -> Stop:
-    if reason is None:
-        return Stop.END
-    return _STOPS.get(reason.lower(), Stop.OTHER) if isinstance(reason, str) else Stop.OTHER
-
-
 def _check_whole(request: Request, usage: Usage, wire: OpenAIFormat) -> None:
     size = sum(len(message.text.encode()) for message in request.messages)
     if usage.input and size >= SURELY and size > wire.cut_above * usage.input:
         raise ItemError(
-            f"{wire.identity} read {usage.input} tokens of a prompt of {size} bytes: it cut the prompt in silence; "
-            "give the model a longer context (num_ctx), or shorten the prompt",
+            f"{wire.origin.identity} read {usage.input} tokens of a prompt of {size} bytes: it cut the prompt in "
+            "silence; give the model a longer context (num_ctx), or shorten the prompt",
             ErrorClass.CONTEXT,
             status=200,
         )
@@ -285,24 +201,3 @@ def _usage_of(usage: object) -> Usage:
         output=count(usage.get("completion_tokens")),
         reasoning=count(completion.get("reasoning_tokens")),
     )
-
-
-def _logprobs_of(logprobs: object) -> tuple[TokenLogprob, ...]:
-    content = logprobs.get("content") if isinstance(logprobs, dict) else None
-    if not isinstance(content, list):
-        return ()
-    tokens = [(_pair(item), item) for item in content if isinstance(item, dict)]
-    return tuple(TokenLogprob(pair[0], pair[1], _alternatives(item)) for pair, item in tokens if pair is not None)
-
-
-def _alternatives(item: Mapping[str, object]) -> tuple[tuple[str, float], ...]:
-    listed = item.get("top_logprobs")
-    pairs = [_pair(other) for other in listed if isinstance(other, dict)] if isinstance(listed, list) else []
-    return tuple(pair for pair in pairs if pair is not None)
-
-
-def _pair(item: Mapping[str, object]) -> tuple[str, float] | None:
-    token, logprob = item.get("token"), item.get("logprob")
-    if isinstance(token, str) and isinstance(logprob, int | float):
-        return token, float(logprob)
-    return None

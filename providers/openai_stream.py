@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from semprop.providers.reading import document_of
 from semprop.providers.sse import DONE, Event
 
 
@@ -31,11 +32,8 @@ class ChatFold:
         if event.data == DONE:
             self._ended = True
             return False
-        try:
-            document = orjson.loads(event.data)
-        except orjson.JSONDecodeError:
-            document = None
-        if not isinstance(document, dict):
+        document = document_of(event)
+        if document is None:
             self._failed = b""
             return False
         if document.get("error"):

@@ -1,4 +1,4 @@
-"""What every wire format reads alike in the body of a reply: one JSON object, counts, parts of text. Pure."""
+"""What every wire format reads alike in replies: one JSON object in a body or an event, counts, parts of text. Pure."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import orjson
 
 from semprop.providers.classify import Origin, Reply, classify
 from semprop.providers.errors import ErrorClass, RetryError
+from semprop.providers.sse import Event
 
 
 def read_object(reply: Reply, origin: Origin, spoken: str) -> dict[str, Any]:
@@ -30,6 +31,15 @@ def read_object(reply: Reply, origin: Origin, spoken: str) -> dict[str, Any]:
     if document.get("error"):
         raise classify(reply, origin)
     return document
+
+
+def document_of(event: Event) -> dict[str, Any] | None:
+    """The JSON object in one event of a stream; None for anything else."""
+    try:
+        document = orjson.loads(event.data)
+    except orjson.JSONDecodeError:
+        return None
+    return document if isinstance(document, dict) else None
 
 
 def malformed(origin: Origin, spoken: str, what: str) -> RetryError:

@@ -9,22 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any
 
 import orjson
 
-from semprop.providers.base import Completion, Request, Stop, TokenLogprob, Usage
+from semprop.providers.base import Request, Stop, Usage
 from semprop.providers.classify import Origin, Reply, classify
-from semprop.providers.constraints import STATED, is_strict, name_of, schema_of, schema_text, unwrapped, with_own
-from semprop.providers.headers import limits_seen
-from semprop.providers.reading import count, malformed, read_object, text_parts
-from semprop.providers.refusals import check_lacking, refused_field
+from semprop.providers.constraints import is_strict, name_of, schema_of, unwrapped, with_own
+from semprop.providers.framing import Framed, Said, stop_of, token_logprobs
+from semprop.providers.reading import count, document_of, malformed, text_parts
 from semprop.providers.sse import Event
-
-SPOKEN = "OpenAI's responses"
-
-LACKS = ("seed", "stop")
-"""Fields of `Sampling` that the format has no place for."""
 
 _REASONS: Mapping[str, Stop] = {"max_output_tokens": Stop.LENGTH, "content_filter": Stop.FILTER}
 
@@ -32,106 +26,48 @@ _OPTIONAL = ("temperature", "top_p", "top_logprobs", "include", "text")
 
 
 @dataclass(frozen=True, slots=True)
-class ResponsesFormat:
-    """How one model is spoken to.
+class ResponsesFormat(Framed):
+    """How one model is spoken to."""
 
-    Attributes:
-        model: its name as the endpoint knows it.
-        origin: who answers, for messages.
-        body: further fields of the body, as the text of one JSON object.
-        dropped: fields that are no longer sent, in the order in which they were refused.
-        path: what stands behind the base address.
-    """
+    SPOKEN = "OpenAI's responses"
+    SCHEMA = "text"
+    REQUEST_ID = "x-request-id"
 
-    model: str
     origin: Origin = Origin("openai-responses", "OPENAI_API_KEY", dialect="openai")
-    body: str = "{}"
-    dropped: tuple[str, ...] = ()
-    path: str = "/responses"
-
-    @property
-    def dialect(self) -> str:
-        """Which headers tell of limits."""
-        return self.origin.dialect
-
-    @property
-    def degraded(self) -> tuple[str, ...]:
-        """What this endpoint refused and how it is done without, for people."""
-        how = {"text": ": the schema stands in the prompt"}
-        return tuple(f"{name} not sent{how.get(name, '')}" for name in self.dropped)
+    at: str = "/responses"
+    lacks: tuple[str, ...] = ("seed", "stop")
 
     def headers(self, key: str) -> dict[str, str]:
         """The header that carries the key, if there is one."""
         return {"Authorization": f"Bearer {key}"} if key else {}
 
-    def encode(self, request: Request) -> bytes:
-        """The body of one request. Equal requests give equal bytes.
-
-        Raises:
-            StopError: the request asks for what the format has no place for (CONFIGURATION).
-        """
-        return orjson.dumps(self._document(request))
-
-    @property
-    def stream_path(self) -> str:
-        """The same for replies in events: what is to come stands in the body."""
-        return self.path
-
-    @property
-    def stream_query(self) -> tuple[tuple[str, str], ...]:
-        """Nothing: it stands in the body."""
-        return ()
-
-    def encode_stream(self, request: Request) -> bytes:
-        """The same, answered in events."""
-        return orjson.dumps(self._document(request) | {"stream": True})
-
     def fold(self) -> ResponseFold:
         """What the events are folded into."""
         return ResponseFold()
 
-    def decode(self, reply: Reply, request: Request) -> Completion:
-        """What a reply of status 200 says.
-
-        Raises:
-            RetryError: the body is cut or is not what it should be (TRANSIENT).
-            ProviderError: the body holds an error, or a response that failed; classed as `classify` does.
-        """
-        document = read_object(reply, self.origin, SPOKEN)
+    def said(self, document: Mapping[str, Any], reply: Reply, request: Request) -> Said:
         if document.get("status") == "failed":
             error = document.get("error") or {"message": "the response failed, and nothing was said of why"}
             raise classify(replace(reply, body=orjson.dumps({"error": error})), self.origin)
         output = document.get("output")
         if not isinstance(output, list):
-            raise malformed(self.origin, SPOKEN, "it holds no output")
+            raise malformed(self.origin, self.SPOKEN, "it holds no output")
         parts = _parts(output)
         text, refusal = text_parts(parts, "output_text"), _refusal_of(parts)
-        model, identifier = document.get("model"), document.get("id")
-        return Completion(
+        return Said(
             text=unwrapped(text or refusal, request.schema),
             stop=Stop.REFUSAL if refusal and not text else _stop_of(document),
             usage=_usage_of(document.get("usage")),
-            model=model if isinstance(model, str) and model else self.model,
-            request_id=reply.headers.get("x-request-id") or (identifier if isinstance(identifier, str) else None),
-            logprobs=_logprobs_of(parts),
-            limits=limits_seen(reply.headers, self.dialect),
+            logprobs=tuple(token for part in parts for token in token_logprobs(part.get("logprobs"))),
         )
 
-    def refused_field(self, reply: Reply, request: Request) -> str | None:
-        """The field that this reply refuses to be sent, if it is one that the request can do without."""
-        fields = self._document(request)
-        return refused_field(reply, tuple(name for name in _OPTIONAL if name in fields))
+    def optional(self, request: Request) -> tuple[str, ...]:
+        fields = self.document(request)
+        return tuple(name for name in _OPTIONAL if name in fields)
 
-    def without(self, name: str) -> Self:
-        """This format, doing without a refused field. The same value if that has been done already."""
-        return self if name in self.dropped else replace(self, dropped=(*self.dropped, name))
-
-    def _document(self, request: Request) -> dict[str, Any]:
+    def document(self, request: Request) -> dict[str, Any]:
         sampling = request.sampling
-        check_lacking(request.sampling, LACKS, self.origin, SPOKEN)
-        turns = [{"role": message.role, "content": message.text} for message in request.messages]
-        if request.schema is not None and "text" in self.dropped and turns:
-            turns[-1]["content"] += f"\n\n{STATED}{schema_text(request.schema)}"
+        turns = [{"role": message.role, "content": message.text} for message in self.messages(request)]
         fields: list[tuple[str, object]] = [
             ("temperature", sampling.temperature),
             ("top_p", sampling.top_p),
@@ -165,7 +101,7 @@ def _stop_of(document: Mapping[str, Any]) -> Stop:
         return Stop.END
     details = document.get("incomplete_details")
     reason = details.get("reason") if isinstance(details, dict) else None
-    return _REASONS.get(reason, Stop.OTHER) if isinstance(reason, str) else Stop.OTHER
+    return Stop.OTHER if reason is None else stop_of(reason, _REASONS)
 
 
 def _usage_of(usage: object) -> Usage:
@@ -180,25 +116,6 @@ def _usage_of(usage: object) -> Usage:
     )
 
 
-def _logprobs_of(parts: Sequence[Mapping[str, Any]]) -> tuple[TokenLogprob, ...]:
-    listed = [item for part in parts if isinstance(part.get("logprobs"), list) for item in part["logprobs"]]
-    tokens = []
-    for item in listed:
-        pair = _pair(item)
-        if pair is not None:
-            others = item.get("top_logprobs")
-            pairs = map(_pair, others) if isinstance(others, list) else ()
-            tokens.append(TokenLogprob(*pair, tuple(other for other in pairs if other is not None)))
-    return tuple(tokens)
-
-
-def _pair(item: object) -> tuple[str, float] | None:
-    match item:
-        case {"token": str(token), "logprob": int() | float() as logprob}:
-            return token, float(logprob)
-    return None
-
-
 class ResponseFold:
     """A streamed response → the body of the same response (`semprop.providers.folds.Fold`). The last event holds it
     whole; the ones before only show that it comes."""
@@ -210,9 +127,8 @@ class ResponseFold:
         self._failed: bytes | None = None
 
     def add(self, event: Event) -> bool:
-        try:
-            document = orjson.loads(event.data)
-        except orjson.JSONDecodeError:
+        document = document_of(event)
+        if document is None:
             self._failed = b""
             return False
         match document:
@@ -221,11 +137,11 @@ class ResponseFold:
                 "response": dict() as whole,
             }:
                 self._body = orjson.dumps(whole)
-            case {"type": "error", **rest}:
-                error = rest.get("error")
-                self._failed = orjson.dumps({"error": error if isinstance(error, dict) else rest})
             case {"error": dict()}:
                 self._failed = event.data
+            case {"type": "error"}:
+                said = {name: value for name, value in document.items() if name != "type"}
+                self._failed = orjson.dumps({"error": said})
             case {"type": "response.output_text.delta" | "response.refusal.delta", "delta": str(piece)}:
                 return bool(piece)
         return False

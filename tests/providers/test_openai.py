@@ -23,8 +23,9 @@ from semprop.providers.base import (
     Usage,
 )
 from semprop.providers.classify import Reply
+from semprop.providers.constraints import STATED
 from semprop.providers.errors import ErrorClass, ProviderError, RetryError
-from semprop.providers.openai import STATED, OpenAIFormat
+from semprop.providers.openai import OpenAIFormat
 
 WIRE = OpenAIFormat("m")
 ASK = (Message.of("system", "Be brief."), Message("user", (Text("1 + "), Text("1?"))))
