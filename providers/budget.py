@@ -204,14 +204,24 @@ def worst_case(request: Request, price: Price) -> Amount:
         price: dollars of a usage.
     """
     given, produced = most_input(request), request.sampling.max_tokens or 0
-    usages = (
-        Usage(given, 0, 0, produced),
-        Usage(given, given, 0, produced),
-        Usage(given, 0, given, produced),
-    )
-    dearest = max(picodollars(price(usage)) for usage in usages)
+    return Amount(1, given, produced, most_picodollars(given, produced, price))
+
+
+def most_picodollars(given: int, produced: int, price: Price) -> int:
+    """The most that a request of at most so many tokens in and out can cost. A price that knows its own tiers and times
+    (`dearest`) is asked; of any other the dearest kinds of tokens are tried."""
+    dearest = getattr(price, "dearest", None)
+    if dearest is not None:
+        most = picodollars(dearest(given, produced))
+    else:
+        usages = [
+            Usage(given, read, written, produced, thought)
+            for read, written in ((0, 0), (given, 0), (0, given))
+            for thought in (0, produced)
+        ]
+        most = max(picodollars(price(usage)) for usage in usages)
     # Prices are floats: one more, so that no rounding of theirs makes a usage dearer than its worst case.
-    return Amount(1, given, produced, dearest + 1 if dearest else 0)
+    return most + 1 if most else 0
 
 
 def picodollars(usd: float | None) -> int:

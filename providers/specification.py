@@ -20,6 +20,7 @@ from semprop.providers.errors import ErrorClass, StopError
 from semprop.providers.hedging import Hedge
 from semprop.providers.kinds import KINDS
 from semprop.providers.limits import PERIODS, RESOURCES, Dimension
+from semprop.providers.price_tables import prices_in
 from semprop.providers.prices import Prices
 from semprop.providers.profiles import PROFILES
 
@@ -271,15 +272,7 @@ class _Table:
     def prices(self) -> Prices | None:
         """The user's own prices."""
         inner = self.inner("prices")
-        inner.only(tuple(item.name for item in fields(Prices)))
-        if not inner.table:
-            return None
-        given, output = inner.number("input"), inner.number("output")
-        if given is None or output is None:
-            raise _fault(f"{inner.place}: give both `input` and `output`, in dollars per million tokens")
-        return Prices(
-            given, output, inner.number("cached_read"), inner.number("cache_write"), inner.number("request") or 0.0
-        )
+        return prices_in(inner.table, inner.place) if inner.table else None
 
     def capabilities(self) -> tuple[tuple[str, bool], ...]:
         """Single promises, in the order of the file."""

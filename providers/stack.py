@@ -15,10 +15,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from random import Random
 
+import orjson
 from yarl import URL
 
 from semprop.providers import embedded, simulated
-from semprop.providers.base import Provider, Usage
+from semprop.providers.base import Provider
 from semprop.providers.endpoints import over_http
 from semprop.providers.hedging import Hedge, Hedging
 from semprop.providers.kinds import KINDS
@@ -26,7 +27,7 @@ from semprop.providers.layers import Defaults, InFlight, Layer, Meter, Price, St
 from semprop.providers.learning import limiter_waits
 from semprop.providers.limiter import Limiter, Terms
 from semprop.providers.limiting import Limits
-from semprop.providers.prices import price_of
+from semprop.providers.prices import Free, Processing, price_of
 from semprop.providers.profiles import PROFILES, Profile, profile_of
 from semprop.providers.retry import Retry
 from semprop.providers.specification import Specification, resolve
@@ -37,6 +38,9 @@ from semprop.providers.valve import Valve
 IN_FLIGHT: Mapping[str, int] = {"embedded": 1, "simulated": 64}
 """Requests at once where nobody said: one for the embedded model, whose replies repeat only so. Found out for
 endpoints, between their profile's `start` and `most`."""
+
+PRICED_BY = ("service_tier", "speed")
+"""Fields of a body that choose another price of the same model."""
 
 
 def connect(
@@ -78,7 +82,7 @@ def connect(
     profile = _profile(specification)
     connections = profile.most if bound is None else bound
     endpoint = _endpoint(specification, connections, profile, around, transport)
-    price = _price(specification)
+    price = tariff_of(specification)
     random = around.random or Random()
     if limiter is None:
         limiter = Limiter(clock=around.clock, random=random)
@@ -148,13 +152,12 @@ def _endpoint(
             return over_http(specification, connections, profile, around, transport)
 
 
-def _price(specification: Specification) -> Price:
+def tariff_of(specification: Specification, processing: Processing = Processing.STANDARD) -> Price:
+    """What its requests cost, handed in one by one or by a batch."""
     kind = KINDS[specification.kind]
-    if kind.is_http or specification.prices is not None:
-        return price_of(specification.model, specification.base or kind.base, specification.prices)
-    return _free
-
-
-def _free(usage: Usage) -> float:
-    """Nobody is paid for what runs in this process."""
-    return 0.0
+    if not kind.is_http and specification.prices is None:
+        return Free()
+    fields = orjson.loads(specification.body)
+    context = {name: fields[name] for name in PRICED_BY if isinstance(fields.get(name), str)}
+    base = specification.base or kind.base
+    return price_of(specification.model, base, specification.prices, processing=processing, context=context)

@@ -14,7 +14,7 @@ from semprop.engine.errors import SpecificationError
 from semprop.engine.outcomes import Failure
 from semprop.engine.training.runs import Call, Run
 from semprop.providers.base import Completion, Usage
-from semprop.providers.budget import NOTHING, PER_MESSAGE, PER_REQUEST, Amount, Caps, picodollars, settled
+from semprop.providers.budget import NOTHING, PER_MESSAGE, PER_REQUEST, Amount, Caps, most_picodollars, settled
 from semprop.providers.layers import Price
 from semprop.providers.specification import Specification
 
@@ -35,6 +35,11 @@ def check_caps(caps: Caps, name: str, price: Price, specification: Specification
         raise SpecificationError(
             f"no price is known for {name!r}, so its dollars cannot be capped: give it `prices` in the "
             "providers file, or cap calls and tokens instead"
+        )
+    if caps.usd is not None and specification.prompt_cache and price(Usage(1, 0, 1, 1)) is None:
+        raise SpecificationError(
+            f"{name!r} writes to a prompt cache at an unknown price, so its dollars cannot be capped: give "
+            "`cache_write` among its `prices`, or leave `prompt_cache` out"
         )
     fields = orjson.loads(specification.body)
     inner = [fields.get(name) for name in ("generationConfig", "generation_config")]
@@ -84,6 +89,4 @@ def _worst(request: Mapping[str, Any], price: Price) -> Amount:
         given += len(orjson.dumps(request["constraint"]))
     given += PER_MESSAGE * len(request["messages"]) + PER_REQUEST
     produced = request["sampling"]["max_tokens"] or 0
-    usages = (Usage(given, 0, 0, produced), Usage(given, given, 0, produced), Usage(given, 0, given, produced))
-    dearest = max(picodollars(price(usage)) for usage in usages)
-    return Amount(1, given, produced, dearest + 1 if dearest else 0)
+    return Amount(1, given, produced, most_picodollars(given, produced, price))

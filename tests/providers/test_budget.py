@@ -50,6 +50,7 @@ prices = st.builds(
     st.none() | st.floats(0, 100),
     st.none() | st.floats(0, 200),
     st.floats(0, 0.1),
+    st.none() | st.floats(0, 200),
 )
 
 
@@ -70,12 +71,18 @@ def over(limits: Caps, amount: Amount) -> bool:
 @given(prices, st.lists(st.text(max_size=30), min_size=1, max_size=3), st.integers(1, 500), st.data())
 def test_no_usage_within_the_bounds_costs_more_than_the_worst_case(price, texts, most, data):
     request = Request(tuple(Message.of("user", text) for text in texts), Sampling(max_tokens=most))
-    worst = worst_case(request, price.usd)
+    for priced in (price, price.usd):
+        check_bounded(request, priced, data)
+
+
+def check_bounded(request, price, data):
+    worst, most = worst_case(request, price), request.sampling.max_tokens
     given_ = data.draw(st.integers(0, worst.input))
     read = data.draw(st.integers(0, given_))
     written = data.draw(st.integers(0, given_ - read))
-    usage = Usage(given_, read, written, data.draw(st.integers(0, most)))
-    amount = settled(worst, Completion("", usage=usage), price.usd)
+    produced = data.draw(st.integers(0, most))
+    usage = Usage(given_, read, written, produced, data.draw(st.integers(0, produced)))
+    amount = settled(worst, Completion("", usage=usage), price)
     assert amount.input <= worst.input and amount.output <= worst.output
     assert amount.picodollars <= worst.picodollars
 

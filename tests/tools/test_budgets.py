@@ -166,3 +166,18 @@ def test_what_another_process_spent_until_it_let_go_of_the_run_counts(command: C
     )
     assert ended.code == 4
     assert endpoint.attempts == 10, "ten were sent before, and five by the other process"
+
+
+def test_a_prompt_cache_that_is_written_to_at_an_unknown_price_cannot_be_capped_in_dollars(command: Command) -> None:
+    table = """
+[provider.priced]
+spec = "anthropic:m@http://127.0.0.1:9"
+prompt_cache = true
+sampling = { max_tokens = 9 }
+"""
+    Path("providers.toml").write_text(table + "prices = { input = 1.0, output = 1.0 }\n")
+    said = command("optimize", LOOKUP, *NAMED, "--max-usd", "1", "--json")
+    assert said.code == 2
+    assert "give `cache_write`" in said.document["error"]["message"]
+    Path("providers.toml").write_text(table + "prices = { input = 1.0, output = 1.0, cache_write = 1.25 }\n")
+    assert "cache_write" not in command("optimize", LOOKUP, *NAMED, "--max-usd", "0", "--json").out
