@@ -30,7 +30,7 @@ class Attempt:
 
     Times are in seconds since the endpoint was started or reset. `key` is equal for equal bodies; `status` is 499 if
     the client left, None if nothing was answered; `answered` is None while it is under way; `fault` is the one that it
-    met.
+    met, `batch` the batch that it is a row of.
     """
 
     seq: int
@@ -43,6 +43,7 @@ class Attempt:
     input: int
     output: int
     fault: str | None
+    batch: str | None = None
 
     @property
     def seconds(self) -> float:

@@ -17,6 +17,7 @@ from semprop.providers import simulated
 from semprop.providers.errors import StopError
 from semprop.tools.endpoint.dialects import DIALECTS
 from semprop.tools.endpoint.settings import (
+    BatchSettings,
     Change,
     Charge,
     Config,
@@ -83,6 +84,7 @@ def parse(text: str, where: str = "endpoint") -> Config:
         foreign=_each(top, "foreign", _foreign),
         faults=_each(top, "fault", _fault),
         slots=_inner(top, "slots", _slots),
+        batch=_inner(top, "batch", _batch) or BatchSettings(),
         context=_whole(top, "context", None, least=1),
         refuses=top.texts("refuses", ()),
         ledger_rows=_whole(top, "ledger_rows", None, least=1),
@@ -179,10 +181,10 @@ def _span(fields: Fields) -> When:
     )
 
 
-def _share(fields: Fields) -> float:
-    share = _amount(fields, "share", 1.0)
+def _share(fields: Fields, key: str = "share", default: float = 1.0) -> float:
+    share = _amount(fields, key, default)
     if share > 1.0:
-        raise ConfigError(f"{fields.where}, field 'share': {share:g} is above 1")
+        raise ConfigError(f"{fields.where}, field {key!r}: {share:g} is above 1")
     return share
 
 
@@ -211,6 +213,15 @@ def _foreign(fields: Fields) -> Foreign:
         model=fields.take("model", str, ""),
         begin=_amount(fields, "begin", 0.0),
         end=_amount(fields, "end", math.inf),
+    )
+
+
+def _batch(fields: Fields) -> BatchSettings:
+    return BatchSettings(
+        seconds=_distribution(fields, "seconds"),
+        answer=_amount(fields, "answer", 0.0),
+        listed=_amount(fields, "listed", 0.0),
+        **{name: _share(fields, name, 0.0) for name in ("errored", "expired", "missing", "duplicated", "foreign")},
     )
 
 

@@ -74,6 +74,24 @@ class Attempt:
     admitted: bool
 
 
+class BatchedRow(NamedTuple):
+    """A row of a batch whose end has come. `is_faulty`: the service fails on it; `is_computed`: the model was asked."""
+
+    batch: str
+    path: str
+    body: bytes
+    is_faulty: bool
+    is_computed: bool
+
+
+class BatchedAnswer(NamedTuple):
+    """What a row is answered with; an empty body if it was not computed."""
+
+    status: int
+    body: bytes
+    request: str
+
+
 @dataclass(slots=True)
 class _Told:
     """What stale headers tell: the levels of some time ago."""
@@ -142,6 +160,36 @@ class Endpoint:
         if refused is not None:
             return self._refused(row, _over(refused), demand, wall)
         return self._answered(_Case(row, asked, demand, wire, fault, wall), completion or self._answer(asked.request))
+
+    def batched(self, batched: BatchedRow, wire: Wire, arrived: float, now: float, wall: float) -> BatchedAnswer:
+        """Answer one row of a batch and write it into the ledger; limits, faults and latencies are not for it."""
+        row = self.ledger.open(hashlib.blake2b(batched.body, digest_size=16).hexdigest(), arrived, 0)
+        row.batch = batched.batch
+        answer = self._batched(batched, wire, row, wall)
+        self.ledger.close(row, now)
+        return answer
+
+    def _batched(self, batched: BatchedRow, wire: Wire, row: Row, wall: float) -> BatchedAnswer:
+        trouble: Trouble | None = None
+        try:
+            asked = wire.read(batched.path, batched.body)
+        except Unreadable as error:
+            trouble = Trouble(Kind.BAD_REQUEST, param=error.param, message=str(error))
+        else:
+            row.model = asked.model
+            if not batched.is_computed:
+                row.fault = "not computed"
+                return BatchedAnswer(0, b"", _name(row))
+            row.input = input_tokens(asked.request)
+            trouble = Trouble(Kind.SERVER_ERROR) if batched.is_faulty else self._wrong(asked, row.input)
+        if trouble is not None:
+            answer = error_answer(self.dialect, replace(trouble, model=row.model, request=_name(row)))
+            row.status, row.fault = answer.status, trouble.kind.value
+            return BatchedAnswer(answer.status, orjson.dumps(answer.document), _name(row))
+        completion = self._counted(self._answer(asked.request))
+        row.input, row.output = completion.usage.input or 0, completion.usage.output or 0
+        row.status = 200
+        return BatchedAnswer(200, wire.whole(asked, completion, Identity(row.seq, int(wall))), _name(row))
 
     def ended(self, attempt: Attempt, now: float, *, left: bool = False) -> None:
         """The script was played to its end, or the client left before it."""

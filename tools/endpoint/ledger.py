@@ -30,7 +30,8 @@ class Row:
         status: what was answered; 499 if the client left, None if nothing was or will be.
         input, output: tokens, as its usage says or would have said.
         fault: the fault that it met; None if there was none.
-        connection: the number of its connection, from 1.
+        connection: the number of its connection, from 1; 0 for a row of a batch.
+        batch: the batch that it is a row of.
     """
 
     seq: int
@@ -43,6 +44,7 @@ class Row:
     input: int = 0
     output: int = 0
     fault: str | None = None
+    batch: str | None = None
 
 
 @dataclass(slots=True)

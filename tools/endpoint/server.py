@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +16,8 @@ from urllib.parse import parse_qs
 
 import orjson
 
+from semprop.tools.endpoint.batch_pages import page
+from semprop.tools.endpoint.batches import Batches
 from semprop.tools.endpoint.endpoint import Arrival, Attempt, Endpoint
 from semprop.tools.endpoint.scripts import JSON_LINES, End, Part
 from semprop.tools.endpoint.wires import WIRES
@@ -38,6 +40,13 @@ _RESETTING = struct.pack("ii", 1, 0)
 _CLOSE: Lines = (("connection", "close"),)
 
 
+Watch = Callable[[str], None]
+
+
+def _nobody(step: str) -> None:
+    """Nobody watches."""
+
+
 @dataclass(slots=True)
 class Shared:
     """What the connections of a mock endpoint share."""
@@ -46,6 +55,7 @@ class Shared:
     times: Times
     hall: Hall
     started: float
+    batches: Batches
     malformed: int = 0
     strays: int = 0
 
@@ -56,6 +66,8 @@ class Shared:
     def reset(self) -> None:
         """Everything anew, time too."""
         self.endpoint.reset()
+        self.batches.files.clear()
+        self.batches.batches.clear()
         self.started = self.times.now()
         self.malformed = self.strays = 0
 
@@ -85,15 +97,20 @@ async def serving(
     port: int = 0,
     times: Times = Times(),
     connections: float = float("inf"),
+    watch: Watch = _nobody,
 ) -> AsyncIterator[Served]:
     """Listen while the block runs, with at most so many `connections` at once; then break all of them off.
+
+    `watch` is told of each step of a batch, before and after it is taken (`upload.arrived`, `upload.done`,
+    `create.arrived`, `create.done`, `poll`, `results.half`, `results.sent`), and nothing is answered until it returns.
 
     Raises:
         OSError: the address cannot be listened on.
     """
     bounds = Bounds(endpoint.config.largest, _AHEAD, connections)
     hall = Hall(bounds, times)
-    shared = Shared(endpoint, times, hall, times.now())
+    batches = Batches(endpoint, endpoint.config.batch, watch)
+    shared = Shared(endpoint, times, hall, times.now(), batches)
     loop = asyncio.get_running_loop()
     async with listening(hall, partial(_Player, shared, loop), host, port) as origin:
         yield Served(origin, endpoint)
@@ -233,6 +250,7 @@ def _caller(received: Received) -> str:
 def _page(shared: Shared, received: Received) -> Iterator[Part]:
     """What the endpoint answers beside its wire formats, with its heads."""
     close: Lines = () if received.keep_alive else _CLOSE
+    shared.batches.advance(shared.now())
     match (received.method, received.path):
         case ("GET", "/ledger"):
             since = parse_qs(received.query).get("since", ["0"])[0]
@@ -250,13 +268,33 @@ def _page(shared: Shared, received: Received) -> Iterator[Part]:
         case ("POST", "/reset"):
             shared.reset()
             yield Part(0.0, _json(200, {"status": "ok"}, close))
+        case (_, path) if "/batches" in path or "/files" in path:
+            yield from _batch_page(shared, received, close)
         case ("GET", path) if path.endswith("/models"):
             model = {"id": "mock", "object": "model", "created": 0, "owned_by": "semprop"}
             yield Part(0.0, _json(200, {"object": "list", "data": [model]}, close))
         case _:
-            shared.strays += 1
-            words = f"there is no {received.method} {received.path} here: POST {_FORMATS}; GET /ledger, /health"
-            yield Part(0.0, _json(404, {"error": {"message": words, "type": "invalid_request_error"}}, close))
+            yield Part(0.0, _stray(shared, received, close))
+
+
+def _stray(shared: Shared, received: Received, close: Lines) -> bytes:
+    shared.strays += 1
+    words = f"there is no {received.method} {received.path} here: POST {_FORMATS}; GET /ledger, /health"
+    return _json(404, {"error": {"message": words, "type": "invalid_request_error"}}, close)
+
+
+def _batch_page(shared: Shared, received: Received, close: Lines) -> Iterator[Part]:
+    found = page(shared.batches, received, shared.now(), shared.times.wall())
+    at = shared.batches.settings.answer
+    if found is None:
+        yield Part(0.0, _stray(shared, received, close))
+    elif found.lines is None:
+        yield Part(at, _json(found.status, found.document, close))
+    else:
+        yield Part(at, http1.head(found.status, (("content-type", "application/jsonl"), *close), None))
+        for block in found.lines:
+            yield Part(at, http1.chunk(block))
+        yield Part(at, http1.LAST_CHUNK)
 
 
 def _health(shared: Shared) -> dict[str, object]:
@@ -267,6 +305,7 @@ def _health(shared: Shared) -> dict[str, object]:
         "malformed": shared.malformed,
         "strays": shared.strays,
         **shared.endpoint.ledger.summary(),
+        "batches": shared.batches.summary(),
     }
 
 

@@ -195,6 +195,28 @@ class Latency:
 
 
 @dataclass(frozen=True, slots=True)
+class BatchSettings:
+    """How batches go.
+
+    Attributes:
+        seconds: how long one takes.
+        answer: seconds before each page of the batch APIs is answered.
+        listed: seconds after which a new batch stands in listings.
+        errored, expired, missing: shares of the rows that fail, are not reached in time, and of which no word comes.
+        duplicated, foreign: shares of result lines that come twice, and of lines of nobody's that are put in.
+    """
+
+    seconds: Distribution = Distribution()
+    answer: float = 0.0
+    listed: float = 0.0
+    errored: float = 0.0
+    expired: float = 0.0
+    missing: float = 0.0
+    duplicated: float = 0.0
+    foreign: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Slots:
     """Requests computed at once, and how many more may wait for their turn, as servers without quotas have."""
 
@@ -252,6 +274,7 @@ class Config:
     foreign: tuple[Foreign, ...] = ()
     faults: tuple[Fault, ...] = ()
     slots: Slots | None = None
+    batch: BatchSettings = BatchSettings()
     context: int | None = None
     refuses: tuple[str, ...] = ()
     ledger_rows: int | None = None
