@@ -34,7 +34,7 @@ from semprop.bench.speed.mock import Mock, mock
 from semprop.bench.speed.rows import Settings
 from semprop.engine.errors import RunError
 from semprop.engine.outcomes import Failure
-from semprop.engine.training.journal import FILE_NAME
+from semprop.engine.training.reading import FILE_NAME
 from semprop.engine.training.runs import Run
 from semprop.providers.base import Completion
 

@@ -31,7 +31,7 @@ from semprop.engine.methods.labels import with_wrong_labels
 from semprop.engine.parameters import Parameters, value_of
 from semprop.engine.training.cache import ReplyCache
 from semprop.engine.training.events import Observer
-from semprop.engine.training.journal import FILE_NAME
+from semprop.engine.training.reading import FILE_NAME
 from semprop.engine.training.runs import Run
 from semprop.engine.training.specification import DEFAULT_ROLES, Specification
 from semprop.engine.training.telemetry import Price

@@ -18,7 +18,7 @@ from rich.text import Text
 from semprop.engine.errors import RunError, SempropError, StorageError, UsageError
 from semprop.engine.graph_json import Differentiable, from_json, mermaid
 from semprop.engine.parameters import Parameters, document_of
-from semprop.engine.training.journal import FILE_NAME
+from semprop.engine.training.reading import FILE_NAME
 from semprop.engine.training.report import RESULT_SCHEMA
 from semprop.engine.training.runs import Run
 from semprop.engine.training.sittings import seconds_of

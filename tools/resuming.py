@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from semprop.engine.errors import UsageError
+from semprop.engine.training.resuming import check_protocol
+from semprop.engine.training.sittings import written_by
 from semprop.tools import optimizing
 from semprop.tools.exits import Ended
 from semprop.tools.preparing import Order, Surrounding, run_in
@@ -21,6 +23,7 @@ def resume(run: Path, changes: Mapping[str, Any], around: Surrounding, screen: S
 
     Raises:
         UsageError: the run was not made by this command, or is another one with these changes.
+        SpecificationError: its prompts and rules are no longer known.
     """
     order = order_of(run, changes)
     return optimizing.resume(order, around, screen) if order.fork is None else optimizing.fork(order, around, screen)
@@ -31,9 +34,12 @@ def order_of(run: Path, changes: Mapping[str, Any]) -> Order:
 
     Raises:
         UsageError: there is no run, or it was not made by this command.
+        SpecificationError: nor could it be gone on with, since its prompts and rules are no longer known.
     """
-    recipe = run_in(run).meta("recipe")
+    recorded = run_in(run)
+    recipe = recorded.meta("recipe")
     if recipe is None:
+        check_protocol(recorded.specification, written_by(recorded))
         raise UsageError(
             f"{run} was not made by semprop optimize, so this command cannot make its graph and data again: resume it "
             "with Trainer(specification, resume=True)"

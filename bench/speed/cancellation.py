@@ -29,7 +29,7 @@ from semprop.bench.speed.mock import mock
 from semprop.bench.speed.rows import Measure, Row, Settings, at_most
 from semprop.bench.speed.suspensions import Cut, Suspensions, counted, task_factory
 from semprop.engine import Example, Function, Graph, Model, Numeric, Parameter, Specification, Splits, Trainer, semantic
-from semprop.engine.training.journal import FILE_NAME
+from semprop.engine.training.reading import FILE_NAME
 from semprop.providers import ErrorClass, RetryError, Scripted, connect
 from semprop.providers.base import Completion, Request, content_key
 from semprop.providers.clock import SystemClock

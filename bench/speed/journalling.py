@@ -28,8 +28,9 @@ from semprop.engine.outcomes import Position
 from semprop.engine.prompts import forward_request
 from semprop.engine.scheduler import group
 from semprop.engine.tape import SlotValue
-from semprop.engine.training.journal import FILE_NAME, Journal
+from semprop.engine.training.journal import Journal
 from semprop.engine.training.ledger import Ledger, MemoryLedger
+from semprop.engine.training.reading import FILE_NAME
 from semprop.providers.base import Completion, Request, Usage
 
 IN_FLIGHT = 512

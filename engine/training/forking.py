@@ -12,8 +12,8 @@ from semprop.engine.errors import StorageError
 from semprop.engine.outcomes import Outcome, outcome_of
 from semprop.engine.training.bodies import unpacked
 from semprop.engine.training.cache import Shared, key_in
-from semprop.engine.training.journal import FILE_NAME
 from semprop.engine.training.keys import Keys
+from semprop.engine.training.reading import opened
 from semprop.engine.training.runs import Run
 
 
@@ -28,7 +28,7 @@ class Forked:
 
     async def __aenter__(self) -> Self:
         try:
-            self._connection = sqlite3.connect(f"file:{self._run.path / FILE_NAME}?mode=ro", uri=True)
+            self._connection = opened(self._run.path)
             self._keys.extend(self._connection.execute("SELECT key, id FROM outcomes WHERE usable ORDER BY id"))
         except sqlite3.Error as error:
             raise StorageError(f"the journal in {self._run.path} cannot be read: {error}") from error

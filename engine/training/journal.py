@@ -12,7 +12,6 @@ the journal is opened again.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import shutil
 import sqlite3
@@ -30,6 +29,8 @@ from semprop.engine.outcomes import Outcome, Position, Returned, document_of, ou
 from semprop.engine.training.bodies import packed, unpacked
 from semprop.engine.training.keys import Keys
 from semprop.engine.training.ledger import is_usable
+from semprop.engine.training.migrating import migrate
+from semprop.engine.training.reading import FILE_NAME, opened
 from semprop.engine.training.records import (
     ANSWERED,
     REOPENED,
@@ -43,7 +44,6 @@ from semprop.engine.training.records import (
 from semprop.engine.training.writing import Waiter, Writer, unwritable
 from semprop.providers.base import Request
 
-FILE_NAME = "journal.sqlite"
 RECENT = 4_096
 
 _DECISION = "INSERT INTO decisions (step, kind, name, body) VALUES (?, ?, ?, ?)"
@@ -64,8 +64,8 @@ class Journal:
         self._texts = Texts()
         self._last = 0
         try:
-            connection = _opened(path, replaying)
-            self._reader = sqlite3.connect(f"file:{path / FILE_NAME}?mode=ro", uri=True)
+            connection = _to_write(path, replaying)
+            self._reader = opened(path)
             if replaying:
                 self._keys.extend(self._reader.execute("SELECT key, id FROM outcomes WHERE usable ORDER BY id"))
                 (self._last,) = self._reader.execute("SELECT coalesce(max(id), 0) FROM records").fetchone()
@@ -87,12 +87,13 @@ class Journal:
 
     @classmethod
     async def reopen(cls, path: Path) -> Journal:
-        """Go on with a journal: requests at recorded positions are answered from it.
+        """Go on with a journal: requests at recorded positions are answered from it. One of an older form is brought
+        to the present one; its original is kept beside it.
 
         Raises:
-            StorageError: there is no journal of this version.
+            StorageError: there is no journal of a known version, or it cannot be written.
         """
-        await anyio.to_thread.run_sync(check_version, path)
+        await anyio.to_thread.run_sync(migrate, path)
         return cls(path, asyncio.get_running_loop(), replaying=True)
 
     # Reads ------------------------------------------------------------------------------------------------------
@@ -257,7 +258,7 @@ class Journal:
             raise self._writer.broken
 
 
-def _opened(path: Path, again: bool) -> sqlite3.Connection:
+def _to_write(path: Path, again: bool) -> sqlite3.Connection:
     """The writer's connection, made here and used by its thread alone."""
     connection = sqlite3.connect(path / FILE_NAME, isolation_level=None, check_same_thread=False, cached_statements=512)
     connection.execute("PRAGMA synchronous=FULL")
@@ -294,21 +295,3 @@ def _create(path: Path, meta: dict[str, Any]) -> None:
     except (OSError, sqlite3.Error) as error:
         shutil.rmtree(made, ignore_errors=True)  # It was made here, and half a journal is of no use.
         raise StorageError(f"cannot write a journal in {path}: {error}") from error
-
-
-def check_version(path: Path) -> None:
-    """Make sure that a directory holds a journal of this version.
-
-    Raises:
-        StorageError: there is none, or it is of another version.
-    """
-    file = path / FILE_NAME
-    if not file.is_file():
-        raise StorageError(f"{path} holds no run: there is no {FILE_NAME} in it")
-    try:
-        with contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as connection:
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-    except sqlite3.Error as error:
-        raise StorageError(f"{file} cannot be read: {error}") from error
-    if version != SCHEMA_VERSION:
-        raise StorageError(f"{file} has schema {version}; this version of semprop reads {SCHEMA_VERSION}")

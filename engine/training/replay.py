@@ -15,7 +15,7 @@ import orjson
 from semprop.engine.errors import ReplayError, StorageError
 from semprop.engine.outcomes import Outcome, Position, outcome_of
 from semprop.engine.training.bodies import unpacked
-from semprop.engine.training.journal import FILE_NAME
+from semprop.engine.training.reading import opened
 from semprop.engine.training.records import Kind, position_text
 from semprop.engine.training.runs import Run
 from semprop.engine.training.sittings import check
@@ -48,7 +48,7 @@ class Recording:
         self._run = run
         self.compared = 0
         try:
-            self._connection = sqlite3.connect(f"file:{run.path / FILE_NAME}?mode=ro", uri=True)
+            self._connection = opened(run.path)
             self._connection.executescript(_INDEXED)
         except sqlite3.Error as error:
             raise self._unreadable(error) from error

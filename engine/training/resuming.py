@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 
 import orjson
@@ -54,19 +55,30 @@ def check_same(recorded: Mapping[str, Any], now: Mapping[str, Any], written_by: 
     Raises:
         SpecificationError: it may not; the message names every field, or the version that can.
     """
-    protocol = recorded.get("protocol")
-    if protocol not in RESUMED:
-        raise SpecificationError(
-            f"the run's prompts and rules are of protocol {protocol}, and this version has {PROTOCOL}: resume it with "
-            f"semprop {written_by}, which wrote it, or fork it (--fork NEWDIR): its replies are used where prompts are "
-            "the same; semprop show reads it as it is"
-        )
+    check_protocol(recorded, written_by)
     found = differences(recorded, now)
     if found:
         raise SpecificationError(
             f"this is another run than the one in the journal: {'; '.join(map(str, found))}. Take that back, or fork "
             "the run (--fork NEWDIR): equal requests are then answered from its journal"
         )
+
+
+def check_protocol(recorded: Mapping[str, Any], written_by: str) -> None:
+    """Make sure that this version has the prompts and rules of a recorded run.
+
+    Raises:
+        SpecificationError: it has not; the message names the version that can go on with it.
+    """
+    protocol = recorded.get("protocol")
+    if protocol in RESUMED:
+        return
+    build = "the earlier build of " if written_by == version("semprop") else ""
+    raise SpecificationError(
+        f"the run's prompts and rules are of protocol {protocol}, and this version has {PROTOCOL}: resume it with "
+        f"{build}semprop {written_by} that wrote it, or fork it (--fork NEWDIR): its replies are used where prompts "
+        "are the same; semprop show reads it as it is, and semprop verify checks its records"
+    )
 
 
 def _plain(document: Any) -> Any:

@@ -14,14 +14,14 @@ from typing import Any
 
 import orjson
 
-from semprop.engine.errors import StorageError, UsageError
+from semprop.engine.errors import UsageError
 from semprop.engine.graph_json import Functions, from_json
 from semprop.engine.outcomes import Failure, Outcome, Position, outcome_of
 from semprop.engine.parameters import Parameters, value_of
 from semprop.engine.training.bodies import unpacked
-from semprop.engine.training.journal import FILE_NAME, check_version
 from semprop.engine.training.lock import is_running
 from semprop.engine.training.program import Program
+from semprop.engine.training.reading import Reader, check_version
 from semprop.engine.training.records import CALLS, Kind, expanded, text_of
 from semprop.providers.base import Completion
 
@@ -95,12 +95,13 @@ class Run:
     """A recorded run.
 
     Raises:
-        StorageError: the directory holds no journal of this version.
+        StorageError: the directory holds no journal of a known version.
     """
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
         check_version(self.path)
+        self._reader = Reader(self.path)
 
     def meta(self, name: str) -> Any:
         """A fact about the whole run: `specification`, `graph`, `environment`, `status`, `result`; None if unknown."""
@@ -134,14 +135,11 @@ class Run:
 
     def calls(self) -> Iterator[Call]:
         """What was sent at each position, or was about to be; in no particular order."""
-        with contextlib.closing(self._connected()) as connection, self._whole() as whole:
-            try:
-                for position, group in groupby(connection.execute(CALLS), itemgetter(0)):
-                    call = _call(position, [tuple(row[1:]) for row in group], whole)
-                    if call is not None:
-                        yield call
-            except sqlite3.Error as error:
-                raise StorageError(f"{self.path / FILE_NAME} cannot be read: {error}") from error
+        with self._reader.connected() as connection, self._whole() as whole:
+            for position, group in groupby(connection.execute(CALLS), itemgetter(0)):
+                call = _call(position, [tuple(row[1:]) for row in group], whole)
+                if call is not None:
+                    yield call
 
     def last_written(self, since: float, until: float | None = None) -> float:
         """When the last row of a request was written in a stretch of time (seconds since 1970); `since` if none was."""
@@ -187,32 +185,20 @@ class Run:
         return Parameters({name: value_of(document) for name, document in latest[-1].body.items()})
 
     def _rows(self, query: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-        with contextlib.closing(self._connected()) as connection:
-            return self._found(connection, query, values)
+        with self._reader.connected() as connection:
+            return connection.execute(query, values).fetchall()
 
     @contextlib.contextmanager
     def _whole(self) -> Iterator[Callable[[bytes], dict[str, Any]]]:
         """Gives recorded requests with the texts that they name."""
-        with contextlib.closing(self._connected()) as connection:
-            text = lru_cache(maxsize=1_000)(partial(self._text, connection))
+        with self._reader.connected() as connection:
+            text = lru_cache(maxsize=1_000)(partial(_text, connection))
             yield lambda body: expanded(unpacked(body), text)
 
-    def _text(self, connection: sqlite3.Connection, place: int) -> str:
-        ((kind, body),) = self._found(connection, "SELECT kind, body FROM records WHERE id = ?", (place,))
-        return text_of(kind, unpacked(body))
 
-    def _connected(self) -> sqlite3.Connection:
-        file = self.path / FILE_NAME
-        try:
-            return sqlite3.connect(f"file:{file}?mode=ro", uri=True)
-        except sqlite3.Error as error:
-            raise StorageError(f"{file} cannot be read: {error}") from error
-
-    def _found(self, connection: sqlite3.Connection, query: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-        try:
-            return connection.execute(query, values).fetchall()
-        except sqlite3.Error as error:
-            raise StorageError(f"{self.path / FILE_NAME} cannot be read: {error}") from error
+def _text(connection: sqlite3.Connection, place: int) -> str:
+    ((kind, body),) = connection.execute("SELECT kind, body FROM records WHERE id = ?", (place,)).fetchall()
+    return text_of(kind, unpacked(body))
 
 
 def _call(position: str, rows: list[tuple[Any, ...]], whole: Callable[[bytes], dict[str, Any]]) -> Call | None:

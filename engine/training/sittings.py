@@ -112,8 +112,13 @@ def check(run: Run, spec: Specification) -> None:
     Raises:
         UsageError: it is not; the message names every field.
     """
+    check_same(*_both(run, spec), written_by(run))
+
+
+def written_by(run: Run) -> str:
+    """The version of the program that began a run."""
     environment = run.meta("environment") or {}
-    check_same(*_both(run, spec), environment.get("semprop", "of an unknown version"))
+    return str(environment.get("semprop", "of an unknown version"))
 
 
 def changes(run: Run, spec: Specification) -> tuple[Difference, ...]:

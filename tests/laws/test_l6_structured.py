@@ -30,7 +30,8 @@ from semprop.engine import (
     Trainer,
     optimize,
 )
-from semprop.engine.training.journal import FILE_NAME, Journal
+from semprop.engine.training.journal import Journal
+from semprop.engine.training.reading import FILE_NAME
 from semprop.providers import Scripted
 from semprop.providers.base import Completion, Request, content_key
 from semprop.providers.errors import ErrorClass, StopError

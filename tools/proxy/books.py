@@ -18,8 +18,9 @@ import structlog
 
 from semprop.engine.errors import StorageError, UsageError
 from semprop.engine.outcomes import Position
-from semprop.engine.training.journal import FILE_NAME, Journal
+from semprop.engine.training.journal import Journal
 from semprop.engine.training.ledger import Ledger, MemoryLedger
+from semprop.engine.training.reading import FILE_NAME
 from semprop.engine.training.runs import Run
 from semprop.providers.base import Completion, Request
 from semprop.providers.budget import NOTHING, Amount

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from semprop.engine import Failure, FailureKind, Position, ReplayError, StorageError, UsageError
 from semprop.engine.outcomes import Returned, document_of, outcome_of
 from semprop.engine.training.bodies import packed, unpacked
-from semprop.engine.training.journal import FILE_NAME, RECENT, Journal
+from semprop.engine.training.journal import RECENT, Journal
+from semprop.engine.training.reading import FILE_NAME
 from semprop.engine.training.records import SCHEMA_VERSION, position_text
 from semprop.engine.training.runs import Run
 from semprop.providers import Completion, Message, Request, Stop, TokenLogprob, Usage
@@ -91,10 +92,10 @@ async def test_what_is_no_journal_is_refused(path, content):
 
 async def test_another_version_is_refused(path):
     await (await Journal.create(path, {})).close()
-    rows(path, "PRAGMA user_version=1")
-    with pytest.raises(StorageError, match="has schema 1; this version of semprop reads 3"):
+    rows(path, "PRAGMA user_version=99")
+    with pytest.raises(StorageError, match="has schema 99; this version of semprop reads 1 to 3: read it with"):
         await Journal.reopen(path)
-    with pytest.raises(StorageError, match="has schema 1"):
+    with pytest.raises(StorageError, match="has schema 99"):
         Run(path)
 
 

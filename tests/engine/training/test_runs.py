@@ -8,7 +8,7 @@ import pytest
 import worlds
 
 from semprop.engine import Run, StorageError, Trainer, optimize
-from semprop.engine.training.journal import FILE_NAME
+from semprop.engine.training.reading import FILE_NAME
 from semprop.providers import ErrorClass, ProviderFailure
 
 

@@ -37,7 +37,7 @@ from semprop.engine import (
 )
 from semprop.engine.gates import Decision
 from semprop.engine.training.events import CallDone, HeldOut, ItemDone, PassStarted, StepDone
-from semprop.engine.training.journal import FILE_NAME
+from semprop.engine.training.reading import FILE_NAME
 from semprop.engine.training.runs import Run
 from semprop.engine.training.specification import gate_items
 from semprop.providers import (
