@@ -35,7 +35,7 @@ def test_the_python_example_has_at_most_30_lines_and_runs_as_written(tmp_path):
 
 
 def test_the_test_command_is_one_line_that_installs_and_runs_pytest():
-    assert block_after("test").strip() == 'pip install ".[embedded,dev]" && pytest'
+    assert block_after("test").strip() == 'pip install ".[embedded,dev]" && pytest -n auto'
 
 
 def test_every_command_and_option_that_the_readme_names_exists():
