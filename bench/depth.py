@@ -32,12 +32,12 @@ from semprop.engine.nodes import Function, Model, Node, Purpose
 from semprop.engine.parameters import Parameter
 from semprop.engine.passes.aggregate import aggregate
 from semprop.engine.plans import Plan, nothing
-from semprop.engine.prompts import gradient_words
-from semprop.engine.replies import ReplyStyle
+from semprop.engine.prompts.update import UpdateView, update_request
+from semprop.engine.prompts.words import gradient_words
+from semprop.engine.replies.parsers import ReplyStyle
 from semprop.engine.training.specification import Specification
 from semprop.engine.training.step import Step
 from semprop.engine.training.trainer import Trainer
-from semprop.engine.update_prompts import UpdateView, update_request
 from semprop.providers.base import Provider, Sampling
 
 WORDS = (

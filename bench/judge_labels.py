@@ -7,8 +7,7 @@ from pathlib import Path
 
 from semprop.bench.rows import Row, json_lines
 from semprop.engine.errors import DataError
-from semprop.engine.example import Example
-from semprop.engine.judging import JudgeLabel
+from semprop.engine.example import Example, JudgeLabel
 
 ANSWER, LABEL, EXPECTED = "answer", "label", "expected"
 

@@ -8,7 +8,6 @@ Importing this package opens nothing and starts nothing.
 from importlib.metadata import version as _version
 
 from semprop.engine.arrays import Array
-from semprop.engine.backward_prompts import Neighbours, Question
 from semprop.engine.constraints import JsonDocument, MaxWords, Pattern, Placeholders
 from semprop.engine.errors import (
     ContentError,
@@ -22,12 +21,11 @@ from semprop.engine.errors import (
     StorageError,
     UsageError,
 )
-from semprop.engine.example import Example, Splits, split
+from semprop.engine.example import Example, JudgeLabel, Splits, split
 from semprop.engine.gates import ExactGate, NoGate, SequentialGate, Spending, StrictGate, TwoStageGate, WholeGate
 from semprop.engine.gradients import Evidence, Gradient, Message, Provenance, Stance, change, keep, lost
 from semprop.engine.graph import Graph
 from semprop.engine.graph_json import Differentiable, from_json, mermaid, to_json
-from semprop.engine.judging import JudgeLabel
 from semprop.engine.losses import (
     Answer,
     CaseFolded,
@@ -56,6 +54,7 @@ from semprop.engine.nodes import Function, Model, Placement, ReplyFormat, Trunca
 from semprop.engine.outcomes import Failure, FailureKind, Position
 from semprop.engine.parameters import Demonstration, Demonstrations, Kind, Number, Parameter, Parameters
 from semprop.engine.plans import Ask, Evaluate, Fork, Plan, Probe
+from semprop.engine.prompts.backward import Neighbours, Question
 from semprop.engine.shapes import chain, fan, layered
 from semprop.engine.squared import Squared
 from semprop.engine.statistics import Comparison, compare

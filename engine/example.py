@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 import orjson
 
-from semprop.engine.errors import DataError
+from semprop.engine.errors import DataError, SpecificationError
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,3 +123,22 @@ def split(
             raise DataError(f"the {name} split is empty: {sum(map(len, buckets))} examples are too few for it")
         chosen.append(shuffled(bucket, seed, "order", name)[:size])
     return Splits(*chosen)
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeLabel:
+    """The user's own grade of an answer, in [0, 1], to check a judge against.
+
+    Raises:
+        SpecificationError: the grade is outside of [0, 1].
+    """
+
+    example: Example
+    answer: str
+    score: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.score <= 1:
+            raise SpecificationError(
+                f"the label of {self.example.id!r} is {self.score}, outside of [0, 1]: 0 is worthless, 1 is fully right"
+            )

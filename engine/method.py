@@ -26,7 +26,7 @@ from semprop.engine.graph import Graph
 from semprop.engine.losses import Score
 from semprop.engine.parameters import Kind, Parameter, Parameters, ParameterValue, document_of
 from semprop.engine.plans import Plan
-from semprop.engine.replies import ReplyStyle
+from semprop.engine.replies.parsers import ReplyStyle
 from semprop.engine.tape import Record, Tape
 
 

@@ -15,7 +15,7 @@ from semprop.engine.methods.reverse_mode import ReverseMode
 from semprop.engine.outcomes import Failure, FailureKind, Returned
 from semprop.engine.passes.backward import backward
 from semprop.engine.passes.forward import forward, wiring
-from semprop.engine.replies import ReplyStyle
+from semprop.engine.replies.parsers import ReplyStyle
 from semprop.engine.scheduler import group
 from semprop.engine.squared import Squared
 from semprop.engine.training.driver import Driver, Stage

@@ -27,7 +27,7 @@ from semprop.engine.gradients import Gradient, Provenance, change
 from semprop.engine.method import Collected, Local, UpdateContext
 from semprop.engine.nodes import Purpose
 from semprop.engine.parameters import Kind
-from semprop.engine.replies import ReplyStyle
+from semprop.engine.replies.parsers import ReplyStyle
 from semprop.engine.tape import SlotValue
 from semprop.providers import Completion, JsonSchema, Scripted
 

@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from semprop.engine.backward_prompts import Neighbours, Question
 from semprop.engine.gates import Spending
 from semprop.engine.gates.catalogue import GATES
 from semprop.engine.methods.catalogue import METHODS
 from semprop.engine.methods.clusters import Messages
 from semprop.engine.methods.descent import RuleName
 from semprop.engine.methods.semantic import Calls, InstructionMessage
+from semprop.engine.prompts.backward import Neighbours, Question
 from semprop.tools.preparing import RUNS
 
 RUN_PANEL, DATA_PANEL, PROVIDER_PANEL, METHOD_PANEL = "Run", "Data", "Providers", "Method"

@@ -19,7 +19,7 @@ from semprop.engine.outcomes import Failure, Position
 from semprop.engine.parameters import Parameters
 from semprop.engine.passes.forward import wiring
 from semprop.engine.plans import Plan
-from semprop.engine.replies import ReplyStyle
+from semprop.engine.replies.parsers import ReplyStyle
 from semprop.engine.scheduler import Start, in_order
 from semprop.engine.training.asker import Asker
 from semprop.engine.training.driver import Driver, Stage

@@ -16,8 +16,9 @@ from semprop.engine.example import Example
 from semprop.engine.losses import Answer, PureLoss
 from semprop.engine.nodes import Function, Model, Purpose
 from semprop.engine.parameters import Kind, Parameters
-from semprop.engine.prompts import FORWARD_TAGGED, forward_request, target_words
-from semprop.engine.replies import ReplyError, parse_answer
+from semprop.engine.prompts.forward import FORWARD_TAGGED, forward_request
+from semprop.engine.prompts.words import target_words
+from semprop.engine.replies.parsers import ReplyError, parse_answer
 from semprop.engine.tape import SlotValue, shown
 from semprop.engine.training.specification import Specification
 

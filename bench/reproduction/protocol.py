@@ -15,7 +15,6 @@ from semprop.bench import bbh, gsm8k, liar
 from semprop.bench.data import DataSource
 from semprop.bench.reproduction.experiment import EXPERIMENTS, Experiment
 from semprop.bench.task import Sizes, Task
-from semprop.engine.backward_prompts import Neighbours
 from semprop.engine.errors import UsageError
 from semprop.engine.example import Splits, split
 from semprop.engine.gates import Gate
@@ -33,6 +32,7 @@ from semprop.engine.methods.catalogue import (
 )
 from semprop.engine.methods.rewrite import Raced, RewriteUpdate
 from semprop.engine.methods.semantic import Calls
+from semprop.engine.prompts.backward import Neighbours
 from semprop.engine.training.specification import Specification
 from semprop.providers.base import Provider
 

@@ -25,7 +25,7 @@ from semprop.bench.speed.rows import Measure, Row, Settings, at_most
 from semprop.bench.speed.workload import GRAPH, PHASE, REPLY, same_body
 from semprop.engine.nodes import Model, Purpose
 from semprop.engine.outcomes import Position
-from semprop.engine.prompts import forward_request
+from semprop.engine.prompts.forward import forward_request
 from semprop.engine.scheduler import group
 from semprop.engine.tape import SlotValue
 from semprop.engine.training.journal import Journal

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from semprop.bench.worlds.views import View
-from semprop.engine.backward_prompts import Neighbours
 from semprop.engine.errors import UsageError
 from semprop.engine.gates.catalogue import gate_named
 from semprop.engine.gradients import Message
@@ -19,6 +18,7 @@ from semprop.engine.methods.catalogue import METHODS, Choices, Options, default_
 from semprop.engine.methods.semantic import Calls, SemanticBackward
 from semprop.engine.nodes import Purpose
 from semprop.engine.plans import Plan
+from semprop.engine.prompts.backward import Neighbours
 
 JOINT = "joint"
 """The method that the others are compared with: one call a node, all inputs under their names."""

@@ -19,14 +19,15 @@ from semprop.bench.worlds.criterion import Criterion, criterion
 from semprop.bench.worlds.truth import Truth, blame, described_by
 from semprop.bench.worlds.views import Expected, View, expected, situations
 from semprop.bench.worlds.world import PER_GRADIENT, World
-from semprop.engine.backward_prompts import BackwardView, Neighbours, backward_request
 from semprop.engine.gradients import Evidence, Gradient, Provenance, change
 from semprop.engine.nodes import Model, Purpose
 from semprop.engine.parameters import Kind
-from semprop.engine.prompts import forward_request, target_words
-from semprop.engine.replies import ReplyStyle
+from semprop.engine.prompts.backward import BackwardView, Neighbours, backward_request
+from semprop.engine.prompts.forward import forward_request
+from semprop.engine.prompts.update import UpdateView, update_request
+from semprop.engine.prompts.words import target_words
+from semprop.engine.replies.parsers import ReplyStyle
 from semprop.engine.tape import Record, SlotValue
-from semprop.engine.update_prompts import UpdateView, update_request
 from semprop.providers.base import Request, Sampling
 from semprop.providers.simulated_pages import tokens
 

@@ -16,7 +16,7 @@ from semprop.engine.example import Example
 from semprop.engine.losses import Answer
 from semprop.engine.nodes import Model
 from semprop.engine.parameters import ParameterValue
-from semprop.engine.prompts import forward_request
+from semprop.engine.prompts.forward import forward_request
 from semprop.engine.tape import SlotValue
 from semprop.providers.simulated import completion_of
 

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 
-from semprop.engine.backward_prompts import Neighbours, Question
 from semprop.engine.errors import SpecificationError
 from semprop.engine.gates import Gate
 from semprop.engine.gates.catalogue import gate_named as gate_named
@@ -42,6 +41,7 @@ from semprop.engine.methods.semantic import (
 )
 from semprop.engine.methods.shots import demonstrations
 from semprop.engine.methods.textgrad import EVERY, textgrad, textgrad_library
+from semprop.engine.prompts.backward import Neighbours, Question
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,7 +28,7 @@ from semprop.engine.methods.semantic import (
 from semprop.engine.nodes import Function, Purpose
 from semprop.engine.parameters import Kind, ParameterValue
 from semprop.engine.plans import Plan, nothing
-from semprop.engine.prompts import gathered_words
+from semprop.engine.prompts.words import gathered_words
 from semprop.engine.tape import SlotValue
 
 ClausePool = tuple[tuple[str, ...], ...]

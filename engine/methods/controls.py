@@ -22,9 +22,9 @@ from semprop.engine.methods.semantic import EvidenceList, evidence, in_words, or
 from semprop.engine.nodes import Purpose
 from semprop.engine.parameters import Kind, Parameter, ParameterValue
 from semprop.engine.plans import Ask, Fork, Plan, nothing
-from semprop.engine.prompts import gradient_words
+from semprop.engine.prompts.update import Twin, UpdateView, update_request
+from semprop.engine.prompts.words import gradient_words
 from semprop.engine.tape import SlotValue, shown
-from semprop.engine.update_prompts import Twin, UpdateView, update_request
 from semprop.providers.base import Sampling
 
 UNTOLD = "An answer that was made with this was wrong."

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from semprop.engine.attempts import Attempt, AttemptView, ascending, attempts_request, basic_request
 from semprop.engine.gates import Gate, StrictGate
 from semprop.engine.method import Dropped, Edit, Method, Proposals, Selection, UpdateContext, candidate
 from semprop.engine.methods.rewrite import places
@@ -18,6 +17,7 @@ from semprop.engine.methods.searching import UNMEASURED, Texts, measured, new_te
 from semprop.engine.methods.unpropagated import unpropagated
 from semprop.engine.parameters import Parameters
 from semprop.engine.plans import Ask, Fork, Plan
+from semprop.engine.prompts.attempts import Attempt, AttemptView, ascending, attempts_request, basic_request
 from semprop.providers.base import Sampling
 
 

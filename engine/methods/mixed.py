@@ -16,8 +16,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from semprop.engine.backward_prompts import BackwardView
-from semprop.engine.directions import DirectionReply, Move, direction_request, parse_directions
 from semprop.engine.errors import NodeError
 from semprop.engine.gates import Gate, StrictGate
 from semprop.engine.gradients import Gradient, Message, Provenance, Stance, change, is_numeric, keep, lost, total
@@ -54,8 +52,11 @@ from semprop.engine.outcomes import Failure
 from semprop.engine.parameters import Kind, Parameter, ParameterValue
 from semprop.engine.plans import Ask, Fork, Plan, nothing
 from semprop.engine.primitives import VectorJacobian
-from semprop.engine.prompts import gradient_words, number_words, repair_request
-from semprop.engine.replies import ReplyError
+from semprop.engine.prompts.backward import BackwardView
+from semprop.engine.prompts.directions import DirectionReply, Move, direction_request, parse_directions
+from semprop.engine.prompts.forward import repair_request
+from semprop.engine.prompts.words import gradient_words, number_words
+from semprop.engine.replies.parsers import ReplyError
 from semprop.engine.squared import numeric
 from semprop.engine.tape import SlotValue, shown
 from semprop.providers.base import Sampling

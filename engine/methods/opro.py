@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from semprop.engine.attempts import Attempt, AttemptView, Exemplar, ascending, trajectory_request
 from semprop.engine.gates import Gate, StrictGate
 from semprop.engine.losses import Score
 from semprop.engine.method import Dropped, Edit, Method, Proposals, Scored, Selection, UpdateContext, candidate
@@ -21,7 +20,8 @@ from semprop.engine.methods.rewrite import places
 from semprop.engine.methods.searching import UNMEASURED, Texts, measured, new_texts, text_parameters
 from semprop.engine.methods.unpropagated import unpropagated
 from semprop.engine.plans import Ask, Fork, Plan
-from semprop.engine.prompts import target_words
+from semprop.engine.prompts.attempts import Attempt, AttemptView, Exemplar, ascending, trajectory_request
+from semprop.engine.prompts.words import target_words
 from semprop.providers.base import Sampling
 
 

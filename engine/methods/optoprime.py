@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from semprop.engine.errors import SpecificationError
-from semprop.engine.fences import bounded
 from semprop.engine.gates import Gate, StrictGate
 from semprop.engine.graph import Graph
 from semprop.engine.method import (
@@ -33,11 +32,12 @@ from semprop.engine.nodes import Model, Node
 from semprop.engine.outcomes import Failure
 from semprop.engine.parameters import Kind, Number, Parameter, ParameterValue, rendered
 from semprop.engine.plans import Ask, Fork, Plan
-from semprop.engine.prompts import repair_request
-from semprop.engine.replies import ReplyError
-from semprop.engine.suggestions import SuggestionReply, parse_suggestions
+from semprop.engine.prompts.fences import bounded
+from semprop.engine.prompts.forward import repair_request
+from semprop.engine.prompts.traces import Call, Remembered, Setting, TraceCase, TraceView, trace_request
+from semprop.engine.replies.parsers import ReplyError
+from semprop.engine.replies.suggestions import SuggestionReply, parse_suggestions
 from semprop.engine.tape import shown
-from semprop.engine.traces import Call, Remembered, Setting, TraceCase, TraceView, trace_request
 from semprop.providers.base import Sampling
 
 MODEL = "ask_model"

@@ -27,10 +27,10 @@ from semprop.engine.nodes import Purpose
 from semprop.engine.outcomes import Failure
 from semprop.engine.parameters import Kind, ParameterValue
 from semprop.engine.plans import Ask, Fork, Plan
-from semprop.engine.prompts import repair_request
-from semprop.engine.replies import ProposalReply, ReplyError, ReplyStyle, parse_proposals
+from semprop.engine.prompts.forward import repair_request
+from semprop.engine.prompts.update import Twin, UpdateView, update_request
+from semprop.engine.replies.parsers import ProposalReply, ReplyError, ReplyStyle, parse_proposals
 from semprop.engine.tape import shown
-from semprop.engine.update_prompts import Twin, UpdateView, update_request
 from semprop.providers.base import Sampling
 
 

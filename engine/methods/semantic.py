@@ -11,9 +11,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from semprop.engine.backward_prompts import BackwardView, Neighbours, Question, backward_request
 from semprop.engine.errors import NodeError
-from semprop.engine.fences import bounded
 from semprop.engine.gates import Gate, StrictGate
 from semprop.engine.gradients import Evidence, Gradient, Message, Provenance, Stance, change, keep, lost
 from semprop.engine.method import AggregateRule, Collected, CollectRule, Local, Method, Scored, Seed, Selection
@@ -22,14 +20,11 @@ from semprop.engine.nodes import Function, Purpose
 from semprop.engine.outcomes import Failure, FailureKind
 from semprop.engine.parameters import Kind, Parameter, ParameterValue, argument_of
 from semprop.engine.plans import Ask, Plan, nothing
-from semprop.engine.prompts import (
-    failure_words,
-    gradient_words,
-    number_words,
-    repair_request,
-    target_words,
-)
-from semprop.engine.replies import Advice, AdviceReply, ReplyError, parse_advice
+from semprop.engine.prompts.backward import BackwardView, Neighbours, Question, backward_request
+from semprop.engine.prompts.fences import bounded
+from semprop.engine.prompts.forward import repair_request
+from semprop.engine.prompts.words import failure_words, gradient_words, number_words, target_words
+from semprop.engine.replies.parsers import Advice, AdviceReply, ReplyError, parse_advice
 from semprop.engine.tape import Record, shown
 from semprop.providers.base import Completion, Sampling
 

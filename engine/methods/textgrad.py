@@ -11,8 +11,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from semprop.engine.backward_prompts import Neighbours
-from semprop.engine.fences import bounded
 from semprop.engine.gates import Gate, NoGate
 from semprop.engine.gradients import Message, Provenance, Stance, keep, lost
 from semprop.engine.method import Collected, Local, Method, Proposals, Selection, UpdateContext
@@ -31,15 +29,17 @@ from semprop.engine.methods.semantic import (
 from semprop.engine.nodes import Function, Purpose
 from semprop.engine.parameters import Kind
 from semprop.engine.plans import Ask, Fork, Plan, nothing
-from semprop.engine.prompts import gradient_words
-from semprop.engine.tape import Record, Tape, shown
-from semprop.engine.textgrad_prompts import (
+from semprop.engine.prompts.backward import Neighbours
+from semprop.engine.prompts.fences import bounded
+from semprop.engine.prompts.textgrad import (
     LibraryView,
     Past,
     conversation_of,
     library_backward_request,
     library_update_request,
 )
+from semprop.engine.prompts.words import gradient_words
+from semprop.engine.tape import Record, Tape, shown
 from semprop.providers.base import Sampling
 
 EVERY = Selection(threshold=-1.0)

@@ -17,7 +17,7 @@ from semprop.engine.gradients import Gradient, Message, Provenance, Stance, keep
 from semprop.engine.method import AggregateRule, BackwardRule, Local, Seed
 from semprop.engine.parameters import Demonstrations, Kind, Number
 from semprop.engine.plans import Plan
-from semprop.engine.replies import ReplyStyle
+from semprop.engine.replies.parsers import ReplyStyle
 from semprop.engine.scheduler import Start, walk
 from semprop.engine.tape import Record, Tape, Value
 

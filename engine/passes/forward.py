@@ -14,8 +14,7 @@ from semprop.engine.graph import Graph
 from semprop.engine.nodes import Function, Model, Node, Slot, Truncation
 from semprop.engine.outcomes import Failure, FailureKind, Position, stopped_short
 from semprop.engine.parameters import Parameters, argument_of
-from semprop.engine.prompts import (
-    FORMAT_REMINDER,
+from semprop.engine.prompts.forward import (
     Steering,
     forward_request,
     repair_request,
@@ -23,7 +22,8 @@ from semprop.engine.prompts import (
     steering,
     steers,
 )
-from semprop.engine.replies import ReplyError, parse_answer
+from semprop.engine.prompts.words import FORMAT_REMINDER
+from semprop.engine.replies.parsers import ReplyError, parse_answer
 from semprop.engine.scheduler import Start, place_of, walk
 from semprop.engine.seam import FunctionCall, ModelCall, Seam
 from semprop.engine.tape import Record, SlotValue, Tape, Value

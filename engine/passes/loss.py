@@ -9,12 +9,13 @@ from dataclasses import replace
 
 from semprop.engine.errors import ContentError
 from semprop.engine.example import Example
-from semprop.engine.judging import judge_request
 from semprop.engine.losses import Answer, Custom, Judge, LabelProbability, Loss, PureLoss, Score, as_score
 from semprop.engine.method import Scored
 from semprop.engine.outcomes import Failure, FailureKind, Position, stopped_short
-from semprop.engine.prompts import failure_words, repair_request
-from semprop.engine.replies import ReplyError, parse_judgement
+from semprop.engine.prompts.forward import repair_request
+from semprop.engine.prompts.judge import judge_request
+from semprop.engine.prompts.words import failure_words
+from semprop.engine.replies.parsers import ReplyError, parse_judgement
 from semprop.engine.seam import FunctionCall, ModelCall, Seam
 from semprop.engine.tape import Tape, shown
 

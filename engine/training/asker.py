@@ -25,7 +25,7 @@ import orjson
 from semprop.engine.dispatcher import Dispatcher, Job, Rank
 from semprop.engine.errors import ContentError, NodeError, ReplayError, SempropError, StorageError
 from semprop.engine.outcomes import Failure, FailureKind, Outcome, Position, Returned, failure_of
-from semprop.engine.replies import ReplyStyle
+from semprop.engine.replies.parsers import ReplyStyle
 from semprop.engine.seam import FunctionCall, ModelCall
 from semprop.engine.training.cache import Shared, shared_key
 from semprop.engine.training.events import Announcer, CallDone

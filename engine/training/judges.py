@@ -8,11 +8,12 @@ import hashlib
 
 import orjson
 
-from semprop.engine.judging import JUDGE_SYSTEM, JUDGED_BYTES, JudgeLabel
+from semprop.engine.example import JudgeLabel
 from semprop.engine.losses import Judge, Score
 from semprop.engine.outcomes import Failure, Position
 from semprop.engine.passes.loss import graded
-from semprop.engine.prompts import PROTOCOL
+from semprop.engine.prompts.judge import JUDGE_SYSTEM, JUDGED_BYTES
+from semprop.engine.prompts.protocol import PROTOCOL
 from semprop.engine.scheduler import Start, in_order
 from semprop.engine.training.claim import JudgeReport
 from semprop.engine.training.driver import Stage

@@ -17,7 +17,7 @@ from semprop.engine.nobody import NOBODY
 from semprop.engine.outcomes import Failure, FailureKind, Position, Returned, failure_of
 from semprop.engine.parameters import Parameters
 from semprop.engine.passes.forward import forward, wiring
-from semprop.engine.replies import ReplyStyle
+from semprop.engine.replies.parsers import ReplyStyle
 from semprop.engine.scheduler import group
 from semprop.engine.seam import FunctionCall, ModelCall
 from semprop.engine.tape import Value

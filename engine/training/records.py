@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 
 from semprop.engine.outcomes import Position, request_document
-from semprop.engine.prompts import LONG
+from semprop.engine.prompts.forward import LONG
 from semprop.providers.base import Message, Request
 
 SCHEMA_VERSION = 3

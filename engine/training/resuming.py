@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from semprop.engine.errors import SpecificationError
-from semprop.engine.prompts import PROTOCOL
+from semprop.engine.prompts.protocol import PROTOCOL
 
 RESUMED = (PROTOCOL,)
 """Protocols whose prompts and rules this version still has. A run of another one can be shown, verified and forked."""

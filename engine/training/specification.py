@@ -17,15 +17,14 @@ from typing import Any
 import orjson
 
 from semprop.engine.errors import SpecificationError
-from semprop.engine.example import Example, Splits, normalised, shuffled
+from semprop.engine.example import Example, JudgeLabel, Splits, normalised, shuffled
 from semprop.engine.graph import Graph, model_nodes
-from semprop.engine.judging import JudgeLabel
 from semprop.engine.losses import Custom, Judge, LabelProbability, Loss, PureLoss
 from semprop.engine.method import Method
 from semprop.engine.nobody import NOBODY
 from semprop.engine.nodes import Model, ReplyFormat
 from semprop.engine.parameters import Parameters, document_of
-from semprop.engine.prompts import PROTOCOL
+from semprop.engine.prompts.protocol import PROTOCOL
 from semprop.providers.base import Provider
 
 

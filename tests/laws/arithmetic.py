@@ -29,7 +29,7 @@ from semprop.engine import (
     semantic,
 )
 from semprop.engine.method import Selection
-from semprop.engine.prompts import forward_request
+from semprop.engine.prompts.forward import forward_request
 from semprop.engine.tape import Tape
 from semprop.providers import Scripted, VirtualClock
 from semprop.providers.base import Completion, JsonSchema, Request, Stop, content_key

@@ -40,7 +40,7 @@ from semprop.engine.parameters import Kind
 from semprop.engine.passes.backward import backward
 from semprop.engine.passes.forward import forward, wiring
 from semprop.engine.plans import nothing
-from semprop.engine.replies import ReplyStyle
+from semprop.engine.replies.parsers import ReplyStyle
 from semprop.engine.scheduler import Start, group, in_order
 from semprop.engine.training.asker import Asker
 from semprop.engine.training.driver import Driver, Stage

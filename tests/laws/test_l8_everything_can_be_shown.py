@@ -7,7 +7,7 @@ import pytest
 import worlds
 
 from semprop.engine import Run, optimize
-from semprop.engine.replies import proposals_schema
+from semprop.engine.replies.schemas import proposals_schema
 from semprop.providers import Completion, Request
 
 

@@ -14,8 +14,8 @@ import pytest
 from commandline import FIXTURES, LOOKUP, Command, check_result
 
 from semprop.engine import Run
-from semprop.engine.backward_prompts import Neighbours
 from semprop.engine.methods.catalogue import Options
+from semprop.engine.prompts.backward import Neighbours
 from semprop.engine.training.journal import Journal
 from semprop.engine.training.lock import hold
 from semprop.tools.preparing import Order

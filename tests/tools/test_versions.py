@@ -6,7 +6,7 @@ import pytest
 from commandline import Command
 from recorded import RUNS, SIZES, unpack, versions
 
-from semprop.engine.prompts import PROTOCOL
+from semprop.engine.prompts.protocol import PROTOCOL
 from semprop.engine.training.reading import FILE_NAME
 from semprop.engine.training.resuming import RESUMED
 

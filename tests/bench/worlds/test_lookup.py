@@ -21,10 +21,10 @@ from semprop.engine import (
     optimize,
     semantic,
 )
-from semprop.engine.backward_prompts import Neighbours
 from semprop.engine.example import normalised
 from semprop.engine.method import Method, Scored, Seed
 from semprop.engine.methods.semantic import Calls, target_seed
+from semprop.engine.prompts.backward import Neighbours
 from semprop.providers import simulated
 from semprop.providers.base import Capabilities, Provider
 

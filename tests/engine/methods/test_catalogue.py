@@ -3,11 +3,11 @@
 import pytest
 
 from semprop.engine import NoGate, SemanticBackward, SpecificationError, StrictGate
-from semprop.engine.backward_prompts import Neighbours, Question
 from semprop.engine.gates.catalogue import GATES
 from semprop.engine.methods.catalogue import METHODS, Choices, Options, default_gate, method_named
 from semprop.engine.methods.clauses import ClauseUpdate
 from semprop.engine.methods.semantic import Calls, InstructionMessage
+from semprop.engine.prompts.backward import Neighbours, Question
 
 POOLS = {"s": (("Add.", "Multiply."),)}
 

@@ -22,7 +22,7 @@ from semprop.engine.methods.controls import (
 from semprop.engine.methods.semantic import EvidenceList
 from semprop.engine.nodes import Function, Model
 from semprop.engine.parameters import Parameter
-from semprop.engine.update_prompts import UPDATE_BLIND, UPDATE_UNEXPLAINED
+from semprop.engine.prompts.update import UPDATE_BLIND, UPDATE_UNEXPLAINED
 from semprop.providers import connect
 
 NODE = Model("answer", "s", ("question", "hint_1"))

@@ -9,7 +9,6 @@ import pytest
 import worlds
 
 from semprop.engine import Example, Score
-from semprop.engine.attempts import Attempt
 from semprop.engine.method import Scored
 from semprop.engine.methods.catalogue import METHODS
 from semprop.engine.methods.copro import CoordinateUpdate
@@ -18,7 +17,8 @@ from semprop.engine.methods.opro import Trajectory, TrajectoryUpdate
 from semprop.engine.methods.optoprime import Memory, TraceUpdate
 from semprop.engine.outcomes import Failure, FailureKind
 from semprop.engine.plans import Probe
-from semprop.engine.traces import Remembered
+from semprop.engine.prompts.attempts import Attempt
+from semprop.engine.prompts.traces import Remembered
 
 PYTHON = "SEMPROP_PEERS_PYTHON"
 

@@ -36,7 +36,7 @@ from semprop.engine.method import Local, Scored, Seed
 from semprop.engine.methods.descent import GradientDescent
 from semprop.engine.methods.mixed import MixedBackward, MixedUpdate, by_kind, descends, mixed, mixed_seed
 from semprop.engine.methods.rewrite import Raced, RewriteUpdate
-from semprop.engine.replies import ReplyStyle
+from semprop.engine.replies.parsers import ReplyStyle
 from semprop.providers import Completion, Scripted
 
 SOURCE = Provenance("e0", "next", "operand")

@@ -8,7 +8,7 @@ from semprop.engine import Example, Failure, FailureKind, Function, Graph, Model
 from semprop.engine.constraints import MaxWords
 from semprop.engine.method import Scored
 from semprop.engine.methods.optoprime import Memory, TraceUpdate, optoprime
-from semprop.engine.replies import ReplyStyle
+from semprop.engine.replies.parsers import ReplyStyle
 
 
 def shortened(text):

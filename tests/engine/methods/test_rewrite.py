@@ -19,8 +19,8 @@ from semprop.engine import (
 )
 from semprop.engine.method import Scored
 from semprop.engine.methods.rewrite import Raced, RewriteUpdate, latest, places, twins_of
-from semprop.engine.replies import ReplyStyle
-from semprop.engine.update_prompts import SOLVED_WORDS
+from semprop.engine.prompts.update import SOLVED_WORDS
+from semprop.engine.replies.parsers import ReplyStyle
 
 GRAPH = worlds.graph(hints=2)
 

@@ -19,13 +19,13 @@ from semprop.engine import (
     Score,
     optimize,
 )
-from semprop.engine.attempts import Attempt, ascending, points
 from semprop.engine.constraints import MaxWords
 from semprop.engine.method import Scored
 from semprop.engine.methods.copro import CoordinateUpdate, copro
 from semprop.engine.methods.labels import MisledUpdate
 from semprop.engine.methods.opro import Trajectory, TrajectoryUpdate, opro
-from semprop.engine.replies import ReplyStyle
+from semprop.engine.prompts.attempts import Attempt, ascending, points
+from semprop.engine.replies.parsers import ReplyStyle
 
 
 def graph():

@@ -21,11 +21,11 @@ from semprop.engine import (
     Stance,
     semantic,
 )
-from semprop.engine.backward_prompts import Neighbours
 from semprop.engine.gradients import Gradient, Provenance, change, keep, lost
 from semprop.engine.method import Scored
 from semprop.engine.methods.semantic import Calls, EvidenceList, InstructionMessage, in_words, ordered_list, target_seed
-from semprop.engine.replies import ReplyStyle
+from semprop.engine.prompts.backward import Neighbours
+from semprop.engine.replies.parsers import ReplyStyle
 from semprop.engine.tape import Tape
 
 NODE = Model("answer", "s", ("question", "hint_1", "hint_2"))

@@ -11,8 +11,8 @@ from semprop.engine.losses import Score
 from semprop.engine.method import Scored
 from semprop.engine.methods.textgrad import LibraryBackward, LibraryUpdate, Memory, textgrad, textgrad_library
 from semprop.engine.parameters import Kind
-from semprop.engine.textgrad_prompts import INSISTENT, Past
-from semprop.engine.update_prompts import UPDATE_ADVISED
+from semprop.engine.prompts.textgrad import INSISTENT, Past
+from semprop.engine.prompts.update import UPDATE_ADVISED
 
 NODE = Model("answer", "s", ("question", "hint_1", "hint_2"))
 VALUES = {"instruction": "Solve it.", "question": "2 plus 5?", "hint_1": "LEFT", "hint_2": "RIGHT"}

@@ -12,7 +12,7 @@ import pytest
 
 from semprop.engine.errors import ContentError
 from semprop.engine.outcomes import Failure, FailureKind, Position, Returned, failure_of
-from semprop.engine.replies import ReplyStyle
+from semprop.engine.replies.parsers import ReplyStyle
 from semprop.engine.seam import FunctionCall, ModelCall, Seam
 from semprop.providers import Scripted
 from semprop.providers.base import Completion

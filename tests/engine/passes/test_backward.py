@@ -59,7 +59,7 @@ from semprop.engine.parameters import Kind, ParameterValue
 from semprop.engine.passes.backward import backward
 from semprop.engine.passes.forward import forward, wiring
 from semprop.engine.plans import nothing
-from semprop.engine.replies import ReplyStyle
+from semprop.engine.replies.parsers import ReplyStyle
 from semprop.engine.scheduler import group
 from semprop.engine.tape import Record, SlotValue
 from semprop.providers import Scripted, VirtualClock

@@ -28,7 +28,7 @@ from semprop.engine.method import Dropped, candidate
 from semprop.engine.parameters import ParameterValue
 from semprop.engine.passes.update import update
 from semprop.engine.plans import nothing
-from semprop.engine.replies import ReplyStyle
+from semprop.engine.replies.parsers import ReplyStyle
 
 GRAPH = Graph(
     inputs=("question",),

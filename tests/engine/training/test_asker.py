@@ -11,7 +11,7 @@ import worlds
 
 from semprop.engine import ContentError, Custom, Failure, FailureKind, NodeError, Position, ReplayError, Score
 from semprop.engine.outcomes import Returned, request_document
-from semprop.engine.replies import ReplyStyle
+from semprop.engine.replies.parsers import ReplyStyle
 from semprop.engine.seam import FunctionCall, ModelCall
 from semprop.engine.training.asker import HOPELESS, Asker, function_key
 from semprop.engine.training.events import Announcer, CallDone

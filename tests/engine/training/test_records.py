@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from semprop.engine import Position
 from semprop.engine.outcomes import request_document
-from semprop.engine.prompts import LONG
+from semprop.engine.prompts.forward import LONG
 from semprop.engine.training.journal import Journal
 from semprop.engine.training.reading import FILE_NAME
 from semprop.engine.training.records import Texts, expanded, shortened

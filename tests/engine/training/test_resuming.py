@@ -8,7 +8,7 @@ import pytest
 import worlds
 
 from semprop.engine import Specification, SpecificationError, Status, Trainer, UsageError, optimize
-from semprop.engine.prompts import PROTOCOL
+from semprop.engine.prompts.protocol import PROTOCOL
 from semprop.engine.training.resuming import check_same, differences
 from semprop.engine.training.runs import Run
 from semprop.engine.training.sittings import SITTING, SITTING_END, seconds_of

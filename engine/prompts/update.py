@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from semprop.engine.fences import Fence, bounded, fence_suffix
 from semprop.engine.gradients import Evidence, Gradient
-from semprop.engine.prompts import gradient_words
-from semprop.engine.replies import ReplyStyle, proposals_schema
+from semprop.engine.prompts.fences import Fence, bounded, fence_suffix
+from semprop.engine.prompts.words import gradient_words
+from semprop.engine.replies.parsers import ReplyStyle
+from semprop.engine.replies.schemas import proposals_schema
 from semprop.engine.tape import shown
 from semprop.providers.base import Message as Turn
 from semprop.providers.base import Request, Sampling

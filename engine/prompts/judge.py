@@ -1,40 +1,18 @@
-"""The prompt of a judge: a named constant and the pure function that renders it; and labels to check it by. Asks
-nothing."""
+"""The prompt of a judge: a named constant and the pure function that renders it. Asks nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-from semprop.engine.errors import SpecificationError
-from semprop.engine.example import Example
-from semprop.engine.fences import Fence, bounded, fence_suffix
-from semprop.engine.replies import ReplyStyle, judgement_schema
+from semprop.engine.prompts.fences import Fence, bounded, fence_suffix
+from semprop.engine.replies.parsers import ReplyStyle
+from semprop.engine.replies.schemas import judgement_schema
 from semprop.providers.base import Message, Request, Sampling
 
 JUDGE_SYSTEM = (
     "You grade an answer. Judge only by the criteria. Say briefly what is wrong or missing, if anything, then give a "
     "whole number from 0 (worthless) to 10 (fully meets the criteria)."
 )
-
-
-@dataclass(frozen=True, slots=True)
-class JudgeLabel:
-    """The user's own grade of an answer, in [0, 1], to check a judge against.
-
-    Raises:
-        SpecificationError: the grade is outside of [0, 1].
-    """
-
-    example: Example
-    answer: str
-    score: float
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.score <= 1:
-            raise SpecificationError(
-                f"the label of {self.example.id!r} is {self.score}, outside of [0, 1]: 0 is worthless, 1 is fully right"
-            )
 
 
 JUDGED_BYTES = 16_000

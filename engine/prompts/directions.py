@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 
-from semprop.engine.backward_prompts import BackwardView, instruction_of
-from semprop.engine.fences import Fence, bounded, fence_suffix
-from semprop.engine.markup import Element, constructs, without_thought
 from semprop.engine.nodes import Purpose
-from semprop.engine.prompts import gradient_words
-from semprop.engine.replies import ReplyError, ReplyStyle
+from semprop.engine.prompts.backward import BackwardView, instruction_of
+from semprop.engine.prompts.fences import Fence, bounded, fence_suffix
+from semprop.engine.prompts.words import gradient_words
+from semprop.engine.replies.markup import Element, constructs, without_thought
+from semprop.engine.replies.parsers import ReplyError, ReplyStyle
 from semprop.engine.tape import shown
 from semprop.providers.base import JsonSchema, Request, Sampling
 from semprop.providers.base import Message as Turn

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from semprop.engine.fences import Fence, bounded, fence_suffix
 from semprop.engine.gradients import Gradient
 from semprop.engine.nodes import Purpose
-from semprop.engine.prompts import gradient_words
-from semprop.engine.replies import ReplyStyle, advice_schema
+from semprop.engine.prompts.fences import Fence, bounded, fence_suffix
+from semprop.engine.prompts.words import gradient_words
+from semprop.engine.replies.parsers import ReplyStyle
+from semprop.engine.replies.schemas import advice_schema
 from semprop.engine.tape import Record, shown
 from semprop.providers.base import Message as Turn
 from semprop.providers.base import Request, Sampling

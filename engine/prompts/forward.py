@@ -1,4 +1,4 @@
-"""The forward prompt, and what all prompts share: named constants and pure functions that render them. Asks nothing.
+"""The forward prompt and the repair of a reply: named constants and pure functions that render them. Asks nothing.
 
 Values are data. They stand inside fences (`<input name="…">` … `</input>`) whose tag is chosen so that it occurs in
 none of them, so no value can end its own slot or open another. Lengths are bounded in UTF-8 bytes, never in tokens
@@ -11,17 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from semprop.engine.fences import Fence, bounded, fence_suffix
-from semprop.engine.gradients import Evidence, Gradient, Message
 from semprop.engine.nodes import Model, Placement, Purpose
-from semprop.engine.outcomes import FailureKind
 from semprop.engine.parameters import Demonstration, Demonstrations, Number
+from semprop.engine.prompts.fences import Fence, bounded, fence_suffix
 from semprop.engine.tape import SlotValue, shown
 from semprop.providers.base import Choices, Completion, Request, Sampling, Text
 from semprop.providers.base import Message as Turn
-
-PROTOCOL = 3
-"""Raised by one whenever a prompt or a decision rule changes, so that old runs can tell."""
 
 FORWARD_TAGGED = (
     "Work step by step if it helps. End with your answer between <answer> and </answer>, and put nothing else "
@@ -32,12 +27,6 @@ REPAIR = "That reply could not be read: {complaint} Reply again, complete, in ex
 
 REPAIR_BYTES = 16_000
 """What a repair shows of the reply that could not be read."""
-
-FORMAT_REMINDER = "the answer between <answer> and </answer>."
-
-
-# Forward -------------------------------------------------------------------------------------------------------------
-
 
 LONG = 256
 """Characters from which a value is a part of its own in a forward call's message: whoever keeps requests can keep each
@@ -182,75 +171,3 @@ def repair_request(request: Request, completion: Completion, complaint: str) -> 
         Turn.of("user", REPAIR.replace("{complaint}", complaint)),
     )
     return Request(turns, request.sampling, request.schema, request.draw, request.sample, request.admission)
-
-
-# Gradients in words --------------------------------------------------------------------------------------------------
-
-
-def target_words(expected: str) -> str:
-    """The seed of the answer's gradient when the right answer is known."""
-    return f"The expected output is: {expected}"
-
-
-def failure_words(kind: FailureKind) -> str:
-    """The seed of the gradient of a node whose model call failed because of content."""
-    match kind:
-        case FailureKind.TRUNCATED:
-            return "The output was cut off at its length limit before it was complete: it must be shorter."
-        case FailureKind.UNPARSEABLE:
-            return f"The output could not be read. It must end with {FORMAT_REMINDER}"
-        case FailureKind.CONTEXT:
-            return "The inputs were too long for the model: they must be shorter."
-        case FailureKind.FILTER | FailureKind.REFUSAL:
-            return "The model did not answer: what it was asked looked like something it must not do."
-        case _:
-            return "The output could not be used by the function that read it."
-
-
-def number_words(direction: float, value: float) -> str:
-    """A derivative of the loss as advice in words; a positive one asks for a smaller value."""
-    verb = "fall" if direction > 0 else "rise"
-    return f"It should {verb} by about {abs(direction):.3g}; it is {value:g} now."
-
-
-def gradient_words(gradient: Gradient, limit: int) -> str:
-    """The changes a gradient asks for as a numbered list, in its own order, within `limit` bytes. What does not fit
-    is counted, not silently dropped; the first message always stands, shortened if it must be."""
-    messages = gradient.changes
-    if not messages:
-        return "Nothing is known to be wrong with it."
-    lines: list[str] = []
-    left = limit
-    for index, message in enumerate(messages):
-        line = _message_words(message, bounded_to=left if index == 0 else None)
-        size = len(line.encode()) + 4
-        if index and size > left:
-            lines.append(f"({len(messages) - index} more left out)")
-            break
-        lines.append(line if len(messages) == 1 else f"{index + 1}. {line}")
-        left -= size
-    return "\n".join(lines)
-
-
-def gathered_words(gradient: Gradient, limit: int) -> str:
-    """The changes a gradient asks for as different lines, without who said them, within `limit` bytes: what is passed
-    on word for word must not grow where the same words come back on two ways. What does not fit is counted."""
-    contents = (shown(message.content) for message in gradient.changes if not isinstance(message.content, Evidence))
-    lines = list(dict.fromkeys(line for content in contents for line in content.split("\n") if line.strip()))
-    if not lines:
-        return gradient_words(gradient, limit)
-    kept, left = [bounded(lines[0], limit)], limit - len(lines[0].encode())
-    for line in lines[1:]:
-        left -= len(line.encode()) + 1
-        if left < 0:
-            break
-        kept.append(line)
-    return "\n".join([*kept, f"({len(lines) - len(kept)} more left out)"] if len(kept) < len(lines) else kept)
-
-
-def _message_words(message: Message, bounded_to: int | None) -> str:
-    content = message.content
-    words = content if isinstance(content, str) else "" if isinstance(content, Evidence) else shown(content)
-    if message.source.successor:
-        words = f"(from the step {message.source.successor}) {words}"
-    return words if bounded_to is None else bounded(words, bounded_to)

@@ -1,4 +1,4 @@
-"""Parsers of model text that can fail, and the schemas of the replies that they read. Takes text, gives frozen data.
+"""Parsers of model text that can fail: advice, proposals, answers, judgements. Takes text, gives frozen data.
 
 A failure says what was expected and what was found; that complaint is sent back to the model once. Law L4: nothing
 half is read, and nothing reaches a wrong slot. Two answers that differ, a tag inside of a tag, a name that nobody
@@ -15,8 +15,15 @@ from types import MappingProxyType
 
 from semprop.engine.errors import SempropError
 from semprop.engine.gradients import Stance
-from semprop.engine.markup import Element, Json, JsonObject, constructs, is_unicode, tag_pattern, without_thought
-from semprop.providers.base import JsonSchema
+from semprop.engine.replies.markup import (
+    Element,
+    Json,
+    JsonObject,
+    constructs,
+    is_unicode,
+    tag_pattern,
+    without_thought,
+)
 
 MAX_NOTES = 8
 """How many faults a complaint names: it becomes part of a prompt."""
@@ -331,36 +338,6 @@ def _score(found: Sequence[Json], notes: list[str]) -> float | None:
         notes.append("two different scores" if values else "no score")
         return None
     return values[0]
-
-
-_STRING = {"type": "string"}
-
-
-def advice_schema(slots: Sequence[str]) -> JsonSchema:
-    """The schema of a joint backward reply: reasoning first, then a verdict and advice for each slot."""
-    verdict = _closed({"verdict": {"type": "string", "enum": ["keep", "change"]}, "advice": _STRING})
-    reasoning = "reasoning"
-    while reasoning in slots:
-        reasoning = reasoning.upper() if reasoning.islower() else f"_{reasoning}"
-    return JsonSchema.of("advice", _closed({reasoning: _STRING, **dict.fromkeys(slots, verdict)}))
-
-
-def proposals_schema(count: int) -> JsonSchema:
-    """The schema of proposals: reasoning first, then `proposal_1` to `proposal_<count>`."""
-    names = ("reasoning", *(f"proposal_{number}" for number in range(1, count + 1)))
-    return JsonSchema.of("proposals", _closed(dict.fromkeys(names, _STRING)))
-
-
-def judgement_schema() -> JsonSchema:
-    """The schema of a judge's reply: reasoning and feedback first, then a whole number from 0 to 10."""
-    score = {"type": "integer", "enum": list(range(11))}
-    return JsonSchema.of("judgement", _closed({"reasoning": _STRING, "feedback": _STRING, "score": score}))
-
-
-def _closed(properties: Mapping[str, object]) -> dict[str, object]:
-    """An object schema that endpoints take in strict mode: everything required, nothing else allowed."""
-    fixed: dict[str, object] = {"required": list(properties), "additionalProperties": False}
-    return {"type": "object", "properties": properties, **fixed}
 
 
 def _expected_advice(slots: Sequence[str], style: ReplyStyle) -> str:

@@ -24,25 +24,15 @@ from semprop.engine import (
     change,
     keep,
 )
-from semprop.engine.backward_prompts import BackwardView, Neighbours, Question, backward_request, instruction_of
-from semprop.engine.judging import judge_request
 from semprop.engine.nodes import Placement, Purpose
 from semprop.engine.parameters import Kind
-from semprop.engine.prompts import (
-    bounded,
-    failure_words,
-    fence_suffix,
-    forward_request,
-    gathered_words,
-    gradient_words,
-    inputs_block,
-    number_words,
-    repair_request,
-    target_words,
-)
-from semprop.engine.replies import ReplyStyle, parse_advice, parse_judgement, parse_proposals
+from semprop.engine.prompts.backward import BackwardView, Neighbours, Question, backward_request, instruction_of
+from semprop.engine.prompts.forward import bounded, fence_suffix, forward_request, inputs_block, repair_request
+from semprop.engine.prompts.judge import judge_request
+from semprop.engine.prompts.update import SOLVED_WORDS, Twin, UpdateView, shares, update_request
+from semprop.engine.prompts.words import failure_words, gathered_words, gradient_words, number_words, target_words
+from semprop.engine.replies.parsers import ReplyStyle, parse_advice, parse_judgement, parse_proposals
 from semprop.engine.tape import Record, SlotValue
-from semprop.engine.update_prompts import SOLVED_WORDS, Twin, UpdateView, shares, update_request
 from semprop.providers.base import Choices, Completion, Request, Sampling
 
 JSON, TAGS = ReplyStyle.JSON, ReplyStyle.TAGS

@@ -1,4 +1,4 @@
-"""Replies that set many parameters at once: a parser that can fail, and the schema. Takes text, gives frozen data.
+"""Replies that set many parameters at once: a parser that can fail. Takes text, gives frozen data.
 
 A name that is left out, or whose text is empty, stays as it is (law L4). Two texts that differ under one name, a name
 that nobody asked about, a text that is cut: none is guessed at, each is named in the complaint.
@@ -10,9 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from semprop.engine.markup import Element, Json, JsonObject, constructs, is_unicode, without_thought
-from semprop.engine.replies import MAX_NOTES, ReplyError, ReplyStyle
-from semprop.providers.base import JsonSchema
+from semprop.engine.replies.markup import Element, Json, JsonObject, constructs, is_unicode, without_thought
+from semprop.engine.replies.parsers import MAX_NOTES, ReplyError, ReplyStyle
 
 _DECORATION = " \t\r\n*`\"'"
 
@@ -33,21 +32,6 @@ class _Found:
     name: str
     text: str | None
     fault: str = ""
-
-
-def suggestions_schema(names: Sequence[str]) -> JsonSchema:
-    """The schema of a reply: reasoning first, then an object with a text for each name."""
-    texts = _closed({name: {"type": "string"} for name in names})
-    return JsonSchema.of("suggestions", _closed({"reasoning": {"type": "string"}, "suggestion": texts}))
-
-
-def _closed(properties: Mapping[str, object]) -> dict[str, object]:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
 
 
 def parse_suggestions(text: str, names: Sequence[str], style: ReplyStyle) -> SuggestionReply:

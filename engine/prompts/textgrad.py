@@ -11,14 +11,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from semprop.engine.backward_prompts import advice_format, instruction_of
-from semprop.engine.fences import Fence, bounded, fence_suffix
 from semprop.engine.gradients import Gradient
 from semprop.engine.nodes import Model, Purpose
-from semprop.engine.prompts import forward_request, gradient_words, inputs_block
-from semprop.engine.replies import ReplyStyle, advice_schema, proposals_schema
+from semprop.engine.prompts.backward import advice_format, instruction_of
+from semprop.engine.prompts.fences import Fence, bounded, fence_suffix
+from semprop.engine.prompts.forward import forward_request, inputs_block
+from semprop.engine.prompts.update import LEAST_CASE_BYTES, constraints_words, proposals_format
+from semprop.engine.prompts.words import gradient_words
+from semprop.engine.replies.parsers import ReplyStyle
+from semprop.engine.replies.schemas import advice_schema, proposals_schema
 from semprop.engine.tape import Record, shown
-from semprop.engine.update_prompts import LEAST_CASE_BYTES, constraints_words, proposals_format
 from semprop.providers.base import Message as Turn
 from semprop.providers.base import Request, Sampling
 

@@ -12,20 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from semprop.engine.gradients import Stance
-from semprop.engine.replies import (
+from semprop.engine.replies.parsers import (
     MAX_NOTES,
     Advice,
     Judgement,
     ReplyError,
     ReplyStyle,
-    advice_schema,
-    judgement_schema,
     parse_advice,
     parse_answer,
     parse_judgement,
     parse_proposals,
-    proposals_schema,
 )
+from semprop.engine.replies.schemas import advice_schema, judgement_schema, proposals_schema
 
 KEEP = Advice(Stance.KEEP)
 BOTH = ("hint_1", "hint_2")

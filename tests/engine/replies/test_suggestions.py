@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semprop.engine.replies import ReplyError, ReplyStyle
-from semprop.engine.suggestions import parse_suggestions, suggestions_schema
+from semprop.engine.replies.parsers import ReplyError, ReplyStyle
+from semprop.engine.replies.schemas import suggestions_schema
+from semprop.engine.replies.suggestions import parse_suggestions
 
 NAMES = ("key", "place")
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from semprop.engine.fences import Fence, bounded, fence_suffix
-from semprop.engine.replies import ReplyStyle
-from semprop.engine.suggestions import suggestions_schema
+from semprop.engine.prompts.fences import Fence, bounded, fence_suffix
+from semprop.engine.replies.parsers import ReplyStyle
+from semprop.engine.replies.schemas import suggestions_schema
 from semprop.providers.base import Message, Request, Sampling
 
 TRACE_SYSTEM = (

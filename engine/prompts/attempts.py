@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from semprop.engine.fences import Fence, bounded, fence_suffix
-from semprop.engine.replies import ReplyStyle, proposals_schema
-from semprop.engine.update_prompts import constraints_words
+from semprop.engine.prompts.fences import Fence, bounded, fence_suffix
+from semprop.engine.prompts.update import constraints_words
+from semprop.engine.replies.parsers import ReplyStyle
+from semprop.engine.replies.schemas import proposals_schema
 from semprop.providers.base import Message, Request, Sampling
 
 BASIC_SYSTEM = (

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from semprop.engine import Model
-from semprop.engine.backward_prompts import BackwardView
-from semprop.engine.directions import DirectionReply, Move, direction_request, parse_directions
-from semprop.engine.replies import ReplyError, ReplyStyle
+from semprop.engine.prompts.backward import BackwardView
+from semprop.engine.prompts.directions import DirectionReply, Move, direction_request, parse_directions
+from semprop.engine.replies.parsers import ReplyError, ReplyStyle
 from semprop.providers import Sampling
 
 SLOTS = ("heat", "salt")
