@@ -20,6 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from semprop.bench import depth as depth_rows
+from semprop.bench import identity as identities
 from semprop.bench import kills as killing
 from semprop.bench.speed.machine import usable_cores
 from semprop.bench.speed.measures import MEASURES, chosen
@@ -165,6 +166,32 @@ def measure_kills(count: int, seed: int, sizes: Sequence[str], around: Surroundi
     told = "; ".join(counts.faults)
     problem = Problem("BarMissed", told, ExitCode.INTERNAL) if told else None
     return Ended({"status": "done", "error": None, **counts.document()}, problem)
+
+
+@app.command()
+def identity(
+    quick: Annotated[bool, typer.Option("--quick", help="a small run: shows that it works, and claims little")] = False,
+    json: Annotated[bool, typer.Option("--json", help="print one JSON document, on every exit code")] = False,
+) -> Work:
+    """Carry one run out at 1 to 512 in flight, on two event loops, with other latencies and failures each time, and
+    compare the results byte for byte."""
+    return partial(measure_identity, identities.QUICK if quick else identities.FULL)
+
+
+def measure_identity(size: identities.Size, around: Surrounding, screen: Screen) -> Ended:
+    """Carry out, compare, and show; exit code 1 if anything does not hold."""
+    with collecting_less():
+        found = identities.identity(size, screen.say)
+    same = sum(arm.digest == found.arms[0].digest for arm in found.arms)
+    screen.show(
+        f"{same} of {len(found.arms)} results are the same, byte for byte",
+        f"attempts: {sum(arm.attempts for arm in found.arms):,}, of which {sum(arm.failed for arm in found.arms):,} "
+        f"failed; at most {max(arm.peak for arm in found.arms)} at once",
+        f"verdicts of the steps: {', '.join(found.steps)}",
+    )
+    told = "; ".join(found.faults)
+    problem = Problem("BarMissed", told, ExitCode.INTERNAL) if told else None
+    return Ended({"status": "done", "error": None, **found.document()}, problem)
 
 
 def settings_of(repetitions: int, quick: bool, cores: tuple[int, ...]) -> Settings:
