@@ -108,8 +108,8 @@ class Journal:
         row = self._row(ANSWERED, (position_text(position),))
         if row is None:
             return None
-        kind, key, body = row
-        outcome = self.stored(key) if kind == Kind.LINK else outcome_of(unpacked(body))
+        _, key, body = row
+        outcome = self.stored(key) if body is None else outcome_of(unpacked(body))
         return None if outcome is None else (key, outcome)
 
     def decided(self, step: int) -> bool:

@@ -121,6 +121,6 @@ def expanded(document: dict[str, Any], text: Callable[[int], str]) -> dict[str, 
     return {**document, "messages": messages}
 
 
-def text_of(kind: str, document: Any) -> str:
+def text_of(document: Any) -> str:
     """The text that a record holds: its own, or that of its outcome."""
-    return str(document if kind == Kind.TEXT else document["text"])
+    return document if isinstance(document, str) else str(document["text"])

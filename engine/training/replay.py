@@ -16,7 +16,7 @@ from semprop.engine.errors import ReplayError, StorageError
 from semprop.engine.outcomes import Outcome, Position, outcome_of
 from semprop.engine.training.bodies import unpacked
 from semprop.engine.training.reading import opened
-from semprop.engine.training.records import Kind, position_text
+from semprop.engine.training.records import position_text
 from semprop.engine.training.runs import Run
 from semprop.engine.training.sittings import check
 from semprop.engine.training.specification import Specification
@@ -64,8 +64,8 @@ class Recording:
         found = self._record(_PLACED, position_text(position))
         if found is None:
             return None
-        kind, key, body = found
-        outcome = self.stored(key) if kind == Kind.LINK else outcome_of(unpacked(body))
+        _, key, body = found
+        outcome = self.stored(key) if body is None else outcome_of(unpacked(body))
         return None if outcome is None else (key, outcome)
 
     def decided(self, step: int) -> bool:

@@ -14,16 +14,19 @@ from typing import Any
 
 import orjson
 
-from semprop.engine.errors import UsageError
+from semprop.engine.errors import StorageError, UsageError
 from semprop.engine.graph_json import Functions, from_json
 from semprop.engine.outcomes import Failure, Outcome, Position, outcome_of
 from semprop.engine.parameters import Parameters, value_of
-from semprop.engine.training.bodies import unpacked
+from semprop.engine.training.bodies import MEND, unpacked
 from semprop.engine.training.lock import is_running
 from semprop.engine.training.program import Program
 from semprop.engine.training.reading import Reader, check_version
 from semprop.engine.training.records import CALLS, Kind, expanded, text_of
 from semprop.providers.base import Completion
+
+LOST = "[this text was lost: the record that held it was damaged, and was not salvaged]"
+"""Stands in a request that names a text whose record is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,8 +200,8 @@ class Run:
 
 
 def _text(connection: sqlite3.Connection, place: int) -> str:
-    ((kind, body),) = connection.execute("SELECT kind, body FROM records WHERE id = ?", (place,)).fetchall()
-    return text_of(kind, unpacked(body))
+    row = connection.execute("SELECT body FROM records WHERE id = ?", (place,)).fetchone()
+    return LOST if row is None else text_of(unpacked(row[0]))
 
 
 def _call(position: str, rows: list[tuple[Any, ...]], whole: Callable[[bytes], dict[str, Any]]) -> Call | None:
@@ -217,7 +220,11 @@ def _call(position: str, rows: list[tuple[Any, ...]], whole: Callable[[bytes], d
         else:
             told.append(charge)
     role, request = intents[-1]
-    call = Call(Position(*orjson.loads(position)), role, outcome, tuple(told), 0, whole(request))
+    try:
+        at = Position(*orjson.loads(position))
+    except (orjson.JSONDecodeError, TypeError) as error:
+        raise StorageError(f"a row of the journal was damaged on the disk: it is at no position; {MEND}") from error
+    call = Call(at, role, outcome, tuple(told), 0, whole(request))
     return replace(call, unknown=max(0, len(intents) - len(told) - call.is_plain))
 
 

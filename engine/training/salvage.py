@@ -10,9 +10,13 @@ import contextlib
 import os
 import shutil
 import sqlite3
+import struct
+import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +28,13 @@ from semprop.engine.training.reading import FILE_NAME, as_it_is, check_version
 
 NEEDED = ("specification", "graph")
 """Facts without which nobody can say what a run is."""
+
+_SQLITE = b"SQLite format 3\0"
+_HEAD = struct.Struct(">16sH6xII60xI")
+"""Of a file: its name, bytes of a page, how often it was changed, its pages, and for which change that number holds."""
+
+_GIVEN_UP = 10_000
+"""So many numbers in a row without a row that can be read end the search, where the last number is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +65,12 @@ def verify(run: Path) -> Verified:
     Raises:
         StorageError: there is no journal of a known version, or nothing of it can be read.
     """
-    form, log = check_version(run), log_of(run)
+    with _whole_in_length(run) as place:
+        return _verified(place, log_of(run), cut_short=place != run)
+
+
+def _verified(run: Path, log: Log, cut_short: bool) -> Verified:
+    form = check_version(run)
     whole, damaged = Counter[str](), Counter[str]()
     with as_it_is(run) as connection:
         for table in form.bodies:
@@ -64,6 +80,8 @@ def verify(run: Path) -> Verified:
             (said,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
         except sqlite3.Error as error:
             said = str(error)
+    if cut_short:
+        said = f"it ends early; {said}"
     counts = [{table: found[table] for table in form.bodies} for found in (whole, damaged)]
     return Verified(counts[0], counts[1], str(said), log, form.version)
 
@@ -75,12 +93,13 @@ def salvage(run: Path, into: Path) -> Verified:
         UsageError: the directory is there.
         StorageError: what says what the run is cannot be read, or the new journal cannot be written.
     """
-    found, form = verify(run), check_version(run)
+    found = verify(run)
     if into.exists():
         raise UsageError(f"{into} is there: name a directory that is not there yet")
     try:
         into.mkdir(parents=True, mode=0o700)
-        _copied(run, into / FILE_NAME, form)
+        with _whole_in_length(run) as place:
+            _copied(place, into / FILE_NAME, check_version(place))
     except (OSError, sqlite3.Error) as error:
         shutil.rmtree(into, ignore_errors=True)  # It was made here, and half of it would look like a run.
         raise StorageError(f"cannot write a journal in {into}: {error}") from error
@@ -88,6 +107,39 @@ def salvage(run: Path, into: Path) -> Verified:
         shutil.rmtree(into, ignore_errors=True)
         raise
     return found
+
+
+@contextlib.contextmanager
+def _whole_in_length(run: Path) -> Iterator[Path]:
+    """A directory with the journal, while the block runs: of a file that ends early a copy with nothing in place of
+    the pages that are gone, since SQLite opens no such file."""
+    missing = _missing(run / FILE_NAME)
+    if not missing:
+        yield run
+        return
+    with tempfile.TemporaryDirectory(prefix="semprop-salvage-") as name:
+        for file in (run / FILE_NAME, run / f"{FILE_NAME}-wal"):
+            if file.exists():
+                shutil.copyfile(file, Path(name) / file.name)
+        copy = Path(name) / FILE_NAME
+        os.truncate(copy, copy.stat().st_size + missing)
+        yield Path(name)
+
+
+def _missing(file: Path) -> int:
+    """How many bytes shorter a file is than its own first page says (sqlite.org/fileformat2.html, section 1.3)."""
+    try:
+        with file.open("rb") as opened:
+            head = opened.read(_HEAD.size)
+            size = os.fstat(opened.fileno()).st_size
+    except OSError:
+        return 0  # Whoever opens it says why.
+    if len(head) < _HEAD.size:
+        return 0
+    name, page, changed, pages, valid_for = _HEAD.unpack(head)
+    if name != _SQLITE or changed != valid_for:
+        return 0
+    return int(max(0, pages * (65_536 if page == 1 else page) - size))
 
 
 def _copied(run: Path, file: Path, form: Form) -> None:
@@ -111,16 +163,50 @@ def _rows(connection: sqlite3.Connection, form: Form, table: str) -> Iterator[tu
     """Every row of a table, read on its own; None in place of one that is damaged."""
     columns = [name for _, name, *_ in connection.execute(f"PRAGMA table_info({table})")]
     held = form.bodies[table][1]
-    body = None if held is None else columns.index(held)
-    (last,) = connection.execute(f"SELECT max(rowid) FROM {table}").fetchone()
-    for place in range(1, (last or 0) + 1):
+    look = partial(_row, connection, table, None if held is None else columns.index(held))
+    last = _last(connection, table)
+    if last is None:
+        yield from _to_an_unknown_end(look)
+        return
+    for place in range(1, last + 1):
         try:
-            row = connection.execute(f"SELECT * FROM {table} WHERE rowid = ?", (place,)).fetchone()
-            if row is None:
-                continue
-            if body is not None and row[body] is not None:
-                unpacked(row[body])
+            row = look(place)
         except (sqlite3.Error, StorageError):
             yield None
             continue
-        yield tuple(row)
+        if row is not None:
+            yield row
+
+
+def _row(connection: sqlite3.Connection, table: str, body: int | None, place: int) -> tuple[Any, ...] | None:
+    """The row of this number; None if there is none."""
+    row = connection.execute(f"SELECT * FROM {table} WHERE rowid = ?", (place,)).fetchone()
+    if row is not None and body is not None and row[body] is not None:
+        unpacked(row[body])
+    return None if row is None else tuple(row)
+
+
+def _last(connection: sqlite3.Connection, table: str) -> int | None:
+    """The number of a table's last row, 0 if it has none; None if the page that says so cannot be read."""
+    try:
+        (last,) = connection.execute(f"SELECT max(rowid) FROM {table}").fetchone()
+    except sqlite3.Error:
+        return None
+    return int(last or 0)
+
+
+def _to_an_unknown_end(look: Callable[[int], tuple[Any, ...] | None]) -> Iterator[tuple[Any, ...] | None]:
+    """Rows up to where none can be read any more: numbers without a row are damaged ones, the rest counts as one."""
+    missed = 0
+    for place in count(1):
+        try:
+            row = look(place)
+        except (sqlite3.Error, StorageError):
+            row = None
+        if row is not None:
+            yield from [None] * missed
+            yield row
+        missed = missed + 1 if row is None else 0
+        if missed > _GIVEN_UP:
+            break
+    yield None

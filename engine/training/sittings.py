@@ -10,12 +10,14 @@ import platform
 import time
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import orjson
 import structlog
 
 from semprop.engine.graph_json import to_json
+from semprop.engine.training.frames import Log, log_of
 from semprop.engine.training.journal import Journal
 from semprop.engine.training.ledger import Ledger, MemoryLedger
 from semprop.engine.training.lock import Lock, hold
@@ -90,20 +92,31 @@ async def begin(spec: Specification, telemetry: Telemetry, resume: bool) -> Sitt
 async def _again(spec: Specification, telemetry: Telemetry) -> Sitting:
     assert spec.run is not None, "there is something to resume"
     run = Run(spec.run)
+    ledger: Journal | None = None
     lock = hold(spec.run)
     try:
         check(run, spec)
+        _warn_of(log_of(spec.run), spec.run)
         ledger = await Journal.reopen(spec.run)
+        for call in run.calls():
+            telemetry.earlier(call.position, call.role, call.outcome, call.unanswered)
+        number = 1 + max((entry.step for entry in run.decisions(SITTING)), default=-1)
+        seconds = seconds_of(run)
+        _note(ledger, number)
+        ledger.describe("status", "running")
     except BaseException:
         lock.close()
+        if ledger is not None:
+            await ledger.close()
         raise
-    for call in run.calls():
-        telemetry.earlier(call.position, call.role, call.outcome, call.unanswered)
-    number = len(run.decisions(SITTING))
-    seconds = seconds_of(run)
-    _note(ledger, number)
-    ledger.describe("status", "running")
     return Sitting(ledger, lock, number, seconds)
+
+
+def _warn_of(beside: Log, path: Path) -> None:
+    """SQLite reads a damaged log up to the damage, and says nothing of the rest."""
+    if beside.is_damaged:
+        told = f"{beside.lost} pages are not read: what they held is asked again, and what it cost is not known"
+        log.warning("journal_log_damaged", run=str(path), told=told, look=f"semprop verify {path}")
 
 
 def check(run: Run, spec: Specification) -> None:
