@@ -317,8 +317,8 @@ def test_a_run_in_a_directory_that_cannot_be_written_is_not_gone_on_with_and_tha
 
 # A slow disk ---------------------------------------------------------------------------------------------------------
 
-SLOW = 0.05
-"""Seconds that each commit takes longer. A slow disk has half a second; that takes this test ten times as long."""
+SLOW = 0.02
+"""Seconds that each commit takes longer. A slow disk has half a second; that takes this test 25 times as long."""
 
 
 async def test_a_disk_that_is_slow_stalls_nothing_piles_nothing_up_and_changes_nothing(tmp_path, monkeypatch, whole):
