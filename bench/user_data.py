@@ -10,7 +10,8 @@ from semprop.bench.data import DataSource
 from semprop.bench.rows import Dialect, Row, drawn, json_lines, table
 from semprop.bench.task import Sizes
 from semprop.engine.errors import DataError
-from semprop.engine.example import Example, Splits, normalised, split
+from semprop.engine.example import Example, Given, Splits, normalised, split
+from semprop.providers.base import Image
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +24,15 @@ class Files:
 
 @dataclass(frozen=True, slots=True)
 class Loader:
-    """A task's `load`. `inputs` maps inputs of the graph to columns; the others are columns or None."""
+    """A task's `load`. `inputs` maps inputs of the graph to columns; the others are columns or None. Columns of
+    `pictures` hold files, relative to the file of the data."""
 
     files: Files
     inputs: Mapping[str, str] = field(hash=False)
     expected: str | None = None
     id: str | None = None
     group: str | None = None
+    pictures: tuple[str, ...] = ()
 
     def __call__(self, source: DataSource, seed: int, sizes: Sizes) -> Splits:
         """Splits out of the files; the source of published data is not asked.
@@ -64,10 +67,22 @@ class Loader:
     def _example(self, written: str, row: Row) -> Example:
         return Example(
             row.text(self.id) if self.id else f"{written}:{row.number}",
-            {name: row.text(column) for name, column in self.inputs.items()},
+            {name: self._given(written, row, column) for name, column in self.inputs.items()},
             row.text(self.expected) if self.expected else None,
             row.text(self.group) if self.group else "",
         )
+
+    def _given(self, written: str, row: Row, column: str) -> Given:
+        text = row.text(column)
+        if column not in self.pictures:
+            return text
+        path = (self.files.base / written).parent / text
+        try:
+            return Image.of(path.read_bytes())
+        except (OSError, ValueError) as error:
+            raise DataError(
+                f"{written}:{row.number}: {column!r} names {text!r}, which cannot be read as a picture: {error}"
+            ) from error
 
 
 def _rows(path: Path) -> Iterator[Row]:

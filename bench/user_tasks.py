@@ -5,6 +5,7 @@ A data file is never run: Python is loaded only from the path that the user name
     name = "capitals"                  # else the file's name
     data = "capitals.jsonl"            # or a list; or { train = …, gate = …, test = … } (gate may be left out)
     inputs = ["question"]              # columns; or { input = "column" }
+    pictures = ["photo"]               # those of the columns that name files of pictures; may be left out
     expected = "answer"                # a column; may be left out if the loss needs none
     loss = "casefold"                  # or { name = "numeric", tolerance = 0.5 }
     labels = ["Yes", "No"]             # the possible answers, if they are few
@@ -123,7 +124,11 @@ def from_toml(path: Path) -> Task:
         expected=fields.optional("expected", str),
         id=fields.optional("id", str),
         group=fields.optional("group", str),
+        pictures=fields.texts("pictures", ()),
     )
+    strange = [column for column in load.pictures if column not in inputs.values()]
+    if strange:
+        raise fields.wrong("pictures", f"columns of inputs, which are {', '.join(inputs.values())}", strange[0])
     task = Task(
         name=name,
         description=fields.take("description", str, f"your task, from {path.name}"),

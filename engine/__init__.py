@@ -67,6 +67,7 @@ from semprop.engine.training.runs import Run, load
 from semprop.engine.training.specification import Specification
 from semprop.engine.training.step import Step
 from semprop.engine.training.trainer import Trainer, optimize
+from semprop.providers.base import Image
 
 __version__ = _version("semprop")
 
@@ -103,6 +104,7 @@ __all__ = [
     "Graph",
     "GraphError",
     "HeldOutReport",
+    "Image",
     "InstructionMessage",
     "JsonDocument",
     "Judge",

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from semprop.engine.example import Example
+from semprop.engine.example import Example, words_of
 
 SHARED_TOKENS = 8
 """So many tokens in a row, shared with one example, count as a copy."""
@@ -31,7 +31,7 @@ class CopyGuard:
         total = 0
         for example in examples:
             total += 1
-            fields = [*example.inputs.values(), example.expected or ""]
+            fields = [*map(words_of, example.inputs.values()), example.expected or ""]
             counts.update(dict.fromkeys(gram for field in fields for gram in _grams(field)).keys())
         self._grams = frozenset(gram for gram, count in counts.items() if total == 1 or count * 2 <= total)
 

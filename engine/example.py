@@ -14,24 +14,35 @@ from types import MappingProxyType
 import orjson
 
 from semprop.engine.errors import DataError, SpecificationError
+from semprop.providers.base import Image
+
+Given = str | Image
+"""What an input of a graph holds: a text, or a picture."""
+
+
+def words_of(given: Given) -> str:
+    """An input where only text can stand; a picture is told by form, size and digest (`Image.words`)."""
+    return given.words if isinstance(given, Image) else given
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One question. `inputs` maps the graph's input names to text; `expected` is the right answer, if known;
-    `group` is the stratum it belongs to (a task of a collection), for reports only."""
+    """One question. `inputs` maps the graph's input names to texts and pictures; `expected` is the right answer, if
+    known; `group` is the stratum it belongs to (a task of a collection), for reports only."""
 
     id: str
-    inputs: Mapping[str, str] = field(hash=False)
+    inputs: Mapping[str, Given] = field(hash=False)
     expected: str | None = None
     group: str = ""
 
     def __post_init__(self) -> None:
-        for name, text in self.inputs.items():
-            if not isinstance(text, str):
+        for name, given in self.inputs.items():
+            if not isinstance(given, str | Image):
                 raise DataError(
-                    f"example {self.id!r}, input {name!r}: expected text, found {type(text).__name__}; write it as text"
+                    f"example {self.id!r}, input {name!r}: expected text or an Image, found {type(given).__name__}; "
+                    "write it as text"
                 )
+            text = words_of(given)
             try:
                 text.encode()
             except UnicodeEncodeError as error:
@@ -41,11 +52,15 @@ class Example:
 
 
 def normalised(example: Example) -> str:
-    """The inputs as one text in which case, spacing and Unicode form do not matter."""
-    return orjson.dumps([(name, _folded(text)) for name, text in sorted(example.inputs.items())]).decode()
+    """The inputs as one text in which case, spacing and Unicode form do not matter; a picture by its bytes."""
+    items = sorted(example.inputs.items(), key=lambda item: item[0])
+    return orjson.dumps([(name, _folded(given)) for name, given in items]).decode()
 
 
-def _folded(text: str) -> str:
+def _folded(given: Given) -> str:
+    if isinstance(given, Image):
+        return f"{given.media_type} {given.digest}"
+    text = given
     if text.isascii():
         return " ".join(text.lower().split())
     # Compatibility caseless matching (Unicode, definition D146): folding case can undo a normal form.

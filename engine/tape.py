@@ -18,10 +18,10 @@ from semprop.engine.graph import active_variables
 from semprop.engine.nodes import Node, Purpose
 from semprop.engine.outcomes import Failure
 from semprop.engine.parameters import Demonstrations, Number, rendered
-from semprop.providers.base import TokenLogprob, Usage
+from semprop.providers.base import Image, TokenLogprob, Usage
 
 Value = Any
-"""What a variable may hold: text, a number, an array, or any object that a function returned."""
+"""What a variable may hold: text, a picture, a number, an array, or any object that a function returned."""
 
 
 class SlotValue(NamedTuple):
@@ -109,6 +109,8 @@ def shown(value: Value | Failure) -> str:
     match value:
         case str():
             return value
+        case Image():
+            return value.words
         case Failure():
             return f"[no value: {value.words}]"
         case Demonstrations() | Number() | Array():

@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from semprop.providers.base import Message, Request, Stop, Usage
+from semprop.providers.base import Message, Request, Stop, Text, Usage
 from semprop.providers.classify import Origin, Reply
 from semprop.providers.constraints import name_of, schema_of, unwrapped
 from semprop.providers.framing import Framed, Said, stop_of
@@ -100,21 +100,32 @@ class AnthropicFormat(Framed):
         return block | {"cache_control": {"type": "ephemeral"}} if self.cached else block
 
 
-def _turns(messages: Sequence[Message]) -> tuple[str, list[dict[str, str]]]:
+def _turns(messages: Sequence[Message]) -> tuple[str, list[dict[str, Any]]]:
     """System texts, joined, and the turns; turns of one role that follow each other become one."""
-    system: list[str] = []
-    turns: list[dict[str, str]] = []
+    system = "\n\n".join([message.text for message in messages if message.role == "system"])
+    merged: list[Message] = []
     for message in messages:
         if message.role == "system":
-            system.append(message.text)
-        elif turns and turns[-1]["role"] == message.role:
-            turns[-1]["content"] += f"\n\n{message.text}"
+            continue
+        if merged and merged[-1].role == message.role:
+            merged[-1] = Message(message.role, (*merged[-1].parts, Text("\n\n"), *message.parts))
         else:
-            turns.append({"role": message.role, "content": message.text})
-    if not turns:
+            merged.append(message)
+    if not merged:
         # The format demands a turn of the user; a prompt that is all system text is that turn.
-        return "", [{"role": "user", "content": "\n\n".join(system)}]
-    return "\n\n".join(system), turns
+        return "", [{"role": "user", "content": system}]
+    return system, [{"role": message.role, "content": _content(message)} for message in merged]
+
+
+def _content(message: Message) -> str | list[dict[str, Any]]:
+    if not message.images:
+        return message.text
+    return [
+        {"type": "text", "text": piece}
+        if isinstance(piece, str)
+        else {"type": "image", "source": {"type": "base64", "media_type": piece.media_type, "data": piece.base64}}
+        for piece in message.pieces
+    ]
 
 
 def _text_of(blocks: Sequence[object]) -> str:

@@ -14,39 +14,15 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import TracebackType
-from typing import Any, Literal, NamedTuple, Protocol, Self, runtime_checkable
+from typing import Any, NamedTuple, Protocol, Self, runtime_checkable
 
 import orjson
 
-Role = Literal["system", "user", "assistant"]
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """A part of a message that is text. Other kinds of part (images) join the union `Part`."""
-
-    text: str
-
-
-Part = Text
-
-
-class Message(NamedTuple):
-    """One chat turn: a role and typed parts."""
-
-    role: Role
-    parts: tuple[Part, ...]
-
-    @classmethod
-    def of(cls, role: Role, text: str) -> Message:
-        """A message of one text part."""
-        return cls(role, (Text(text),))
-
-    @property
-    def text(self) -> str:
-        """All text parts, joined without a separator."""
-        parts = self.parts
-        return parts[0].text if len(parts) == 1 else "".join([part.text for part in parts])
+from semprop.providers.messages import Image as Image
+from semprop.providers.messages import Message as Message
+from semprop.providers.messages import Part as Part
+from semprop.providers.messages import Role as Role
+from semprop.providers.messages import Text as Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,13 +194,15 @@ class Capabilities:
     """What a provider promises, before its first call; prompts are rendered for it, so it never changes.
 
     `schema`: JSON-schema output can be asked for; where it cannot, prompts ask for tags. `choices`: output
-    can be constrained to given texts. `simulated`: no language model answers, and reports must say so.
+    can be constrained to given texts. `simulated`: no language model answers, and reports must say so. `images`: its
+    format has a place for pictures (whether the model sees is the model's).
     """
 
     schema: bool = True
     choices: bool = False
     logprobs: bool = False
     simulated: bool = False
+    images: bool = False
 
 
 @runtime_checkable
@@ -280,7 +258,7 @@ def content_key(identity: str, request: Request) -> str:
     sampling = request.sampling
     document = (
         identity,
-        [(message.role, (message.text,)) for message in request.messages],
+        [(message.role, _content_document(message)) for message in request.messages],
         (
             sampling.temperature,
             sampling.top_p,
@@ -294,6 +272,16 @@ def content_key(identity: str, request: Request) -> str:
         request.sample,
     )
     return hashlib.blake2b(orjson.dumps(document), digest_size=16).hexdigest()
+
+
+def _content_document(message: Message) -> tuple[object, ...]:
+    """What a message says, however it is cut into parts; a picture by all of its digest."""
+    parts = message.parts
+    if len(parts) == 1 and isinstance(parts[0], Text):
+        return (parts[0].text,)
+    if not message.images:
+        return (message.text,)
+    return tuple([piece if isinstance(piece, str) else (piece.media_type, piece.digest) for piece in message.pieces])
 
 
 def _constraint_document(schema: Constraint | None) -> object:

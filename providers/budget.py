@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from semprop.providers.base import Choices, Completion, JsonSchema, Request, Usage
 from semprop.providers.errors import ErrorClass, ProviderError, StopError
 from semprop.providers.layers import Price
+from semprop.providers.pictures import UNTOLD, Pictures
 
 PICODOLLARS = 10**12
 """Of one dollar."""
@@ -185,25 +186,27 @@ def _dimensions(caps: Caps, *amounts: Amount) -> list[tuple[str, int, int, int, 
     return [(name, cap, *values) for name, cap, values in rows if cap is not None]  # type: ignore[misc]
 
 
-def most_input(request: Request) -> int:
-    """Tokens that its input cannot pass: no tokenizer gives a text more tokens than UTF-8 bytes."""
+def most_input(request: Request, pictures: Pictures = UNTOLD) -> int:
+    """Tokens that its input cannot pass: no tokenizer gives a text more tokens than UTF-8 bytes, and a picture takes
+    what its service documents, or `pictures.LARGEST`."""
     count = sum(len(message.text.encode(errors="replace")) for message in request.messages)
     match request.schema:
         case JsonSchema(name, document):
             count += len(name.encode(errors="replace")) + len(document.encode(errors="replace"))
         case Choices(options):
             count += sum(len(option.encode(errors="replace")) for option in options)
-    return count + PER_MESSAGE * len(request.messages) + PER_REQUEST
+    return count + pictures.most(request) + PER_MESSAGE * len(request.messages) + PER_REQUEST
 
 
-def worst_case(request: Request, price: Price) -> Amount:
+def worst_case(request: Request, price: Price, pictures: Pictures = UNTOLD) -> Amount:
     """The most that one attempt of a request can cost. Dollars are 0 where the price is unknown.
 
     Args:
         request: with its `max_tokens`; without one its output counts as 0.
         price: dollars of a usage.
+        pictures: what pictures cost at its model.
     """
-    given, produced = most_input(request), request.sampling.max_tokens or 0
+    given, produced = most_input(request, pictures), request.sampling.max_tokens or 0
     return Amount(1, given, produced, most_picodollars(given, produced, price))
 
 

@@ -37,7 +37,9 @@ from semprop.providers.base import (
     TokenLogprob,
     Usage,
 )
+from semprop.providers.classify import Origin
 from semprop.providers.errors import ErrorClass, ItemError, StopError
+from semprop.providers.refusals import check_seen
 
 CONTEXT = 4096
 """Tokens of prompt and reply together, for each request in flight."""
@@ -255,7 +257,10 @@ def body_of(request: Request) -> dict[str, Any]:
 
     Raises:
         ItemError: BAD_REQUEST: choices that no grammar can express.
+        StopError: it holds a picture (CONFIGURATION).
     """
+    for message in request.messages:
+        check_seen(message.images, (), Origin("embedded"), "a model inside this process")
     sampling = request.sampling
     bound = DEFAULT_MAX_TOKENS if sampling.max_tokens is None else sampling.max_tokens
     body: dict[str, Any] = {

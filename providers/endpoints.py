@@ -70,11 +70,13 @@ def _wire(specification: Specification, kind: Kind, origin: Origin, base: str) -
     model, body = specification.model, specification.body
     match kind.speaks:
         case Speaks.MESSAGES:
-            return AnthropicFormat(model, origin, body, lacks=kind.lacks, cached=specification.prompt_cache)
+            return AnthropicFormat(
+                model, origin, body, lacks=kind.lacks, sees=kind.sees, cached=specification.prompt_cache
+            )
         case Speaks.GENERATE:
-            return GeminiFormat(model, origin, body, lacks=kind.lacks)
+            return GeminiFormat(model, origin, body, lacks=kind.lacks, sees=kind.sees)
         case Speaks.RESPONSES:
-            return ResponsesFormat(model, origin, body, lacks=kind.lacks)
+            return ResponsesFormat(model, origin, body, lacks=kind.lacks, sees=kind.sees)
         case _:
             return _chat(specification, kind, origin, base)
 
@@ -91,6 +93,7 @@ def _chat(specification: Specification, kind: Kind, origin: Origin, base: str) -
         at=deployed if azure and not _is_versionless(base) else "/chat/completions",
         key_header="api-key" if azure else "Authorization",
         lacks=kind.lacks,
+        sees=kind.sees,
         names=kind.names,
         cut_above=kind.cut_above,
     )

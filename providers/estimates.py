@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from semprop.providers.base import Request, Usage
+from semprop.providers.base import Request, Text, Usage
 
 PRIOR = 0.25
 """Tokens per character before anything is learned: four characters a token, as in English text."""
@@ -89,8 +89,9 @@ class Estimator:
         bound = request.sampling.max_tokens
         return tokens if bound is None else min(tokens, float(bound))
 
-    def observe(self, request: Request, usage: Usage, characters: int | None = None) -> None:
-        """Learn from what the endpoint counted. `characters`: its length, where that is known already."""
+    def observe(self, request: Request, usage: Usage, characters: int | None = None, pictures: int = 0) -> None:
+        """Learn from what the endpoint counted. `characters`: its length, where that is known already; `pictures`: the
+        tokens that its pictures are known to take."""
         name = request.admission.node
         node = self._nodes.get(name)
         if node is None and name and len(self._nodes) < NODES:
@@ -100,7 +101,7 @@ class Estimator:
             if characters is None:
                 characters = length(request)
             if characters:
-                ratio = given / characters
+                ratio = max(0, given - pictures) / characters
                 self._all.ratio.observe(ratio)
                 if node is not None:
                     node.ratio.observe(ratio)
@@ -125,5 +126,5 @@ def length(request: Request) -> int:
     total = 0
     for message in request.messages:
         for part in message.parts:
-            total += len(part.text)
+            total += len(part.text if isinstance(part, Text) else part.words)
     return total

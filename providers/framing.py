@@ -19,7 +19,7 @@ from semprop.providers.classify import Origin, Reply
 from semprop.providers.constraints import STATED, schema_text
 from semprop.providers.headers import limits_seen
 from semprop.providers.reading import read_object
-from semprop.providers.refusals import check_lacking, refused_field
+from semprop.providers.refusals import PICTURES, check_lacking, check_seen, refused_field
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,7 @@ class Framed(ABC):
         dropped: fields that are no longer sent, in the order in which they were refused.
         at: where requests go, behind the base address.
         lacks: fields of `Sampling` that there is no place for: asked for, they are refused.
+        sees: forms of pictures that there is a place for; any other is refused.
     """
 
     SPOKEN: ClassVar[str]
@@ -62,6 +63,7 @@ class Framed(ABC):
     dropped: tuple[str, ...] = ()
     at: str = ""
     lacks: tuple[str, ...] = ()
+    sees: tuple[str, ...] = PICTURES
 
     @property
     def path(self) -> str:
@@ -160,6 +162,12 @@ class Framed(ABC):
     def _checked(self, request: Request) -> dict[str, Any]:
         if self.lacks:
             check_lacking(request.sampling, self.lacks, self.origin, self.SPOKEN)
+        for message in request.messages:
+            images = message.images
+            if images:
+                # A picture is shown by the user: no format has a place for one in what the system says.
+                sees = self.sees if message.role == "user" else ()
+                check_seen(images, sees, self.origin, self.SPOKEN)
         return self.document(request)
 
     def _instead(self, name: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import orjson
 
-from semprop.providers.base import Choices, JsonSchema, Request, Stop, TokenLogprob, Usage
+from semprop.providers.base import Choices, JsonSchema, Message, Request, Stop, TokenLogprob, Usage
 from semprop.providers.classify import Origin, Reply
 from semprop.providers.constraints import schema_of, with_own
 from semprop.providers.framing import Framed, Said, logprob_pair, logprob_pairs, stop_of
@@ -104,9 +104,7 @@ class GeminiFormat(Framed):
         messages = self.messages(request)
         system = [message.text for message in messages if message.role == "system"]
         contents: list[dict[str, Any]] = [
-            {"role": _ROLES[message.role], "parts": [{"text": message.text}]}
-            for message in messages
-            if message.role != "system"
+            {"role": _ROLES[message.role], "parts": _parts(message)} for message in messages if message.role != "system"
         ]
         if not contents:
             # The format demands a turn of the user; a prompt that is all system text is that turn.
@@ -144,6 +142,15 @@ class GeminiFormat(Framed):
             case JsonSchema() as schema if "responseJsonSchema" not in self.dropped:
                 fields += [("responseMimeType", "application/json"), ("responseJsonSchema", schema_of(schema))]
         return {name: value for name, value in fields if value is not None and name not in self.dropped}
+
+
+def _parts(message: Message) -> list[dict[str, Any]]:
+    return [
+        {"text": piece}
+        if isinstance(piece, str)
+        else {"inlineData": {"mimeType": piece.media_type, "data": piece.base64}}
+        for piece in message.pieces
+    ]
 
 
 def _text_of(candidate: Mapping[str, Any]) -> str:

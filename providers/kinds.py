@@ -11,7 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from semprop.providers import pictures
 from semprop.providers.base import Capabilities
+from semprop.providers.pictures import Rule
+from semprop.providers.refusals import PICTURES
 
 
 class Speaks(StrEnum):
@@ -24,8 +27,8 @@ class Speaks(StrEnum):
     INSIDE = "inside"
 
 
-HOSTED = Capabilities(schema=True, choices=True, logprobs=True)
-NO_LOGPROBS = Capabilities(schema=True, choices=True)
+HOSTED = Capabilities(schema=True, choices=True, logprobs=True, images=True)
+NO_LOGPROBS = Capabilities(schema=True, choices=True, images=True)
 NO_SCHEMA = Capabilities(schema=False, logprobs=True)
 
 
@@ -42,6 +45,8 @@ class Kind:
         profile: its habits with limits (`profiles.PROFILES`); None: by the host.
         capabilities: what it promises.
         lacks: fields of `Sampling` that it has no place for: asked for, they are refused.
+        sees: forms of pictures that it takes; any other is refused.
+        pictures: how many tokens a picture costs there; None: that is the model's, and not told.
         names: fields of OpenAI's format that it calls otherwise.
         cut_above: bytes of a prompt for each token it counted beyond which it must have cut the prompt in silence;
             infinite where it never does.
@@ -56,6 +61,8 @@ class Kind:
     profile: str | None = None
     capabilities: Capabilities = NO_LOGPROBS
     lacks: tuple[str, ...] = ()
+    sees: tuple[str, ...] = PICTURES
+    pictures: Rule | None = None
     names: tuple[tuple[str, str], ...] = ()
     cut_above: float = math.inf
     moves: bool = True
@@ -83,6 +90,7 @@ KINDS: Mapping[str, Kind] = {
             base="https://api.openai.com/v1",
             key_env="OPENAI_API_KEY",
             capabilities=HOSTED,
+            pictures=pictures.openai,
         ),
         Kind(
             "openai-responses",
@@ -92,6 +100,7 @@ KINDS: Mapping[str, Kind] = {
             "OPENAI_API_KEY",
             capabilities=HOSTED,
             lacks=("seed", "stop"),
+            pictures=pictures.openai,
         ),
         Kind(
             "azure",
@@ -99,6 +108,7 @@ KINDS: Mapping[str, Kind] = {
             key_env="AZURE_OPENAI_API_KEY",
             profile="azure",
             capabilities=HOSTED,
+            pictures=pictures.openai,
         ),
         Kind(
             "anthropic",
@@ -108,6 +118,7 @@ KINDS: Mapping[str, Kind] = {
             "ANTHROPIC_API_KEY",
             "anthropic",
             lacks=("seed", "top_logprobs"),
+            pictures=pictures.anthropic,
         ),
         Kind(
             "gemini",
@@ -117,6 +128,8 @@ KINDS: Mapping[str, Kind] = {
             "GEMINI_API_KEY",
             "gemini",
             capabilities=HOSTED,
+            sees=("image/png", "image/jpeg", "image/webp"),
+            pictures=pictures.gemini,
         ),
         replace(
             _preset("vllm", "a vLLM server", "http://localhost:8000/v1", "VLLM_API_KEY", "vllm"), capabilities=HOSTED
@@ -134,7 +147,9 @@ KINDS: Mapping[str, Kind] = {
             names=(("seed", "random_seed"),),
         ),
         replace(
-            _preset("deepseek", "DeepSeek", "https://api.deepseek.com/v1", "DEEPSEEK_API_KEY"), capabilities=NO_SCHEMA
+            _preset("deepseek", "DeepSeek", "https://api.deepseek.com/v1", "DEEPSEEK_API_KEY"),
+            capabilities=NO_SCHEMA,
+            sees=(),
         ),
         _preset("fireworks", "Fireworks", "https://api.fireworks.ai/inference/v1", "FIREWORKS_API_KEY"),
         Kind(
@@ -142,6 +157,7 @@ KINDS: Mapping[str, Kind] = {
             "embedded:smollm2 or embedded:FILE.gguf (a model inside this process)",
             Speaks.INSIDE,
             profile="local",
+            sees=(),
             moves=False,
         ),
         Kind(
@@ -149,6 +165,7 @@ KINDS: Mapping[str, Kind] = {
             "simulated:[SETTINGS] (no language model, only rules: for trials and tests)",
             Speaks.INSIDE,
             profile="local",
+            sees=(),
             moves=False,
         ),
     )

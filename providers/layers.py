@@ -15,6 +15,7 @@ import anyio
 
 from semprop.providers.base import Capabilities, Completion, Provider, Quiescent, Request, Sampling, Usage
 from semprop.providers.errors import ErrorClass, StopError
+from semprop.providers.pictures import UNTOLD, Pictures
 
 Send = Callable[[Request], Coroutine[Any, Any, Completion]]
 """Answers one request, or raises a `ProviderError`."""
@@ -49,6 +50,7 @@ class Stack:
         identity: Callable[[str], str] = str,
         capabilities: Capabilities | None = None,
         price: Price = unpriced,
+        pictures: Pictures = UNTOLD,
     ) -> None:
         """Fold the layers, outermost first, around the endpoint.
 
@@ -58,12 +60,14 @@ class Stack:
             identity: from the endpoint's identity to the one shown (settings that change replies belong to it).
             capabilities: in place of the endpoint's own.
             price: dollars of a usage, for reports.
+            pictures: tokens of a picture, for budgets.
         """
         self._endpoint = endpoint
         self._layers = tuple(layers)
         self._identity = identity
         self._capabilities = capabilities
         self.price = price
+        self.pictures = pictures
         send: Send = _counted(endpoint.complete)
         for layer in reversed(self._layers):
             send = layer.around(send)
@@ -103,6 +107,7 @@ class Stack:
             identity=self._identity,
             capabilities=self._capabilities,
             price=self.price,
+            pictures=self.pictures,
         )
 
     def statistics(self) -> Mapping[str, object]:

@@ -14,18 +14,21 @@ from semprop.providers.estimates import Estimator, length
 from semprop.providers.layers import Send
 from semprop.providers.limiter import Limiter, Terms
 from semprop.providers.limits import Cost
+from semprop.providers.pictures import UNTOLD, Pictures
 from semprop.providers.profiles import cost_of, settled
 
 
 class Limits:
     """The layer: every attempt waits for its turn, and its outcome is booked."""
 
-    def __init__(self, limiter: Limiter, terms: Terms) -> None:
+    def __init__(self, limiter: Limiter, terms: Terms, pictures: Pictures = UNTOLD) -> None:
         """
         Args:
             limiter: may be shared with other providers.
             terms: what these requests are bound by.
+            pictures: what pictures cost there; where that is not known, it is learned with the text around them.
         """
+        self._pictures = pictures
         self._limiter = limiter
         self._terms = terms
         self._lane = limiter.lane(terms)
@@ -36,11 +39,11 @@ class Limits:
 
     def around(self, send: Send) -> Send:
         """`send`, each time after a permit."""
-        limiter, lane = self._limiter, self._lane
+        limiter, lane, pictures = self._limiter, self._lane, self._pictures
 
         async def complete(request: Request) -> Completion:
-            characters = length(request)
-            cost = self._cost(request, characters)
+            characters, seen = length(request), pictures.expected(request)
+            cost = self._cost(request, characters, seen)
             permit = await limiter.acquire(lane, cost, request.admission)
             try:
                 completion = await send(request)
@@ -50,7 +53,7 @@ class Limits:
             except BaseException:
                 limiter.abandon(permit)
                 raise
-            self._estimator.observe(request, completion.usage, characters)
+            self._estimator.observe(request, completion.usage, characters, seen)
             final = settled(lane.profile, cost, completion.usage, request.sampling.max_tokens)
             limiter.settle(permit, final, completion.limits)
             return completion
@@ -59,11 +62,11 @@ class Limits:
 
     def cost(self, request: Request) -> Cost:
         """What a request is taken to cost before it is sent."""
-        return self._cost(request, length(request))
+        return self._cost(request, length(request), self._pictures.expected(request))
 
-    def _cost(self, request: Request, characters: int) -> Cost:
+    def _cost(self, request: Request, characters: int, pictures: int) -> Cost:
         estimator = self._estimator
-        given = estimator.of_length(characters, len(request.messages), request.admission.node)
+        given = pictures + estimator.of_length(characters, len(request.messages), request.admission.node)
         return cost_of(self._lane.profile, given, estimator.output_tokens(request), request.sampling.max_tokens)
 
     def statistics(self) -> Mapping[str, object]:

@@ -15,7 +15,7 @@ from typing import Any, Self
 
 import orjson
 
-from semprop.providers.base import Constraint, Request, Stop, Usage
+from semprop.providers.base import Constraint, Message, Request, Stop, Text, Usage
 from semprop.providers.classify import Origin, Reply, classify
 from semprop.providers.constraints import is_strict, name_of, schema_of, unwrapped
 from semprop.providers.errors import ErrorClass, ItemError, ProviderError
@@ -90,7 +90,7 @@ class OpenAIFormat(Framed):
         return ChatFold()
 
     def document(self, request: Request) -> dict[str, Any]:
-        turns = [{"role": message.role, "content": message.text} for message in self.messages(request)]
+        turns = [{"role": message.role, "content": content_of(message)} for message in self.messages(request)]
         document: dict[str, Any] = {"model": self.model, "messages": turns}
         document.update(self._fields(request))
         for name in self.dropped:
@@ -162,6 +162,20 @@ class OpenAIFormat(Framed):
     def _refusal_inside(self, reply: Reply, choice: Mapping[str, object]) -> ProviderError:
         body = orjson.dumps({"error": choice.get("error") or "the endpoint's model failed while it answered"})
         return classify(Reply(reply.status, reply.headers, body), self.origin)
+
+
+def content_of(message: Message) -> str | list[dict[str, Any]]:
+    """Text, or parts where there are pictures: each is an address that holds it."""
+    if len(message.parts) == 1 and isinstance(message.parts[0], Text):
+        return message.parts[0].text
+    if not message.images:
+        return message.text
+    return [
+        {"type": "text", "text": piece}
+        if isinstance(piece, str)
+        else {"type": "image_url", "image_url": {"url": piece.url}}
+        for piece in message.pieces
+    ]
 
 
 @lru_cache(maxsize=256)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from semprop.providers.base import Sampling
+from semprop.providers.base import Image, Sampling
 from semprop.providers.classify import Detail, Origin, Reply, classify, read_detail
 from semprop.providers.errors import ErrorClass, ItemError, StopError
 
@@ -52,6 +52,27 @@ def check_lacking(sampling: Sampling, lacks: Sequence[str], origin: Origin, spok
             raise NoPlace(
                 f"{origin.identity}: {spoken} has no place for {name!r}: leave it out of the sampling, or choose "
                 "another provider",
+                ErrorClass.CONFIGURATION,
+                attempts=0,
+            )
+
+
+PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp")
+"""Forms of pictures that most services take."""
+
+
+def check_seen(images: Sequence[Image], sees: Sequence[str], origin: Origin, spoken: str) -> None:
+    """Refuse pictures that cannot be sent; a question without its picture is another one.
+
+    Raises:
+        NoPlace: there is a picture of a form that is not in `sees` (CONFIGURATION).
+    """
+    for image in images:
+        if image.media_type not in sees:
+            forms = ", ".join(form.removeprefix("image/") for form in sees)
+            raise NoPlace(
+                f"{origin.identity}: {spoken} has no place for a picture of the form {image.media_type}: "
+                + (f"give it as {forms}" if sees else "choose a provider that takes pictures, or leave them out"),
                 ErrorClass.CONFIGURATION,
                 attempts=0,
             )

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from semprop.providers.base import Request, Stop, Usage
+from semprop.providers.base import Message, Request, Stop, Usage
 from semprop.providers.classify import Origin, Reply, classify
 from semprop.providers.constraints import is_strict, name_of, schema_of, unwrapped, with_own
 from semprop.providers.framing import Framed, Said, stop_of, token_logprobs
@@ -67,7 +67,7 @@ class ResponsesFormat(Framed):
 
     def document(self, request: Request) -> dict[str, Any]:
         sampling = request.sampling
-        turns = [{"role": message.role, "content": message.text} for message in self.messages(request)]
+        turns = [{"role": message.role, "content": _content(message)} for message in self.messages(request)]
         fields: list[tuple[str, object]] = [
             ("temperature", sampling.temperature),
             ("top_p", sampling.top_p),
@@ -82,6 +82,17 @@ class ResponsesFormat(Framed):
         document: dict[str, Any] = {"model": self.model, "input": turns, "store": False}
         document |= {name: value for name, value in fields if value is not None and name not in self.dropped}
         return with_own(document, self.body, "text")
+
+
+def _content(message: Message) -> str | list[dict[str, Any]]:
+    if not message.images:
+        return message.text
+    return [
+        {"type": "input_text", "text": piece}
+        if isinstance(piece, str)
+        else {"type": "input_image", "image_url": piece.url}
+        for piece in message.pieces
+    ]
 
 
 def _parts(output: Sequence[object]) -> list[dict[str, Any]]:

@@ -142,11 +142,11 @@ class Scripted(Plain):
             script: what answers.
             model: the model's name.
             identity: what answers, for content keys; `scripted:MODEL` where it is not given.
-            capabilities: what it promises; schema, choices and logprobs where it is not given.
+            capabilities: what it promises; schema, choices, logprobs and images where it is not given.
             latency: seconds that a call takes, or a function of the request.
             clock: what they are measured on; a new `VirtualClock` where it is not given.
         """
-        promised = capabilities or Capabilities(schema=True, choices=True, logprobs=True)
+        promised = capabilities or Capabilities(schema=True, choices=True, logprobs=True, images=True)
         super().__init__(identity or f"scripted:{model}", model, promised)
         self._script = script
         self._latency = latency

@@ -34,6 +34,7 @@ from semprop.providers.base import (
     Usage,
 )
 from semprop.providers.errors import ErrorClass, classified
+from semprop.providers.pictures import Pictures, anthropic
 from semprop.providers.simulated_backward import Advice, backward
 from semprop.providers.simulated_clauses import Program, understood
 from semprop.providers.simulated_execution import UNKNOWN, MissingOperand, carried_out
@@ -115,7 +116,7 @@ class Simulated:
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(schema=True, choices=True, logprobs=True, simulated=True)
+        return Capabilities(schema=True, choices=True, logprobs=True, simulated=True, images=True)
 
     async def complete(self, request: Request) -> Completion:
         """Answer by the rules, at once. Raises nothing but cancellation."""
@@ -142,12 +143,20 @@ def completion_of(request: Request, settings: Settings = Settings()) -> Completi
     """The whole completion of a request, a function of the request and the settings alone."""
     text, stop = _cut(reply(request, settings), request.sampling)
     usage = Usage(
-        input=sum(pages.tokens(message.text) for message in request.messages),
+        input=input_tokens(request),
         cached_read=0,
         output=pages.tokens(text),
         reasoning=0,
     )
     return Completion(text, stop, usage, RULES, logprobs=_logprobs(text, request))
+
+
+def input_tokens(request: Request) -> int:
+    """Tokens of a request's messages; the rules read a picture's words, and it takes what Anthropic's formula gives."""
+    return sum(pages.tokens(message.text) for message in request.messages) + _SEEN.expected(request)
+
+
+_SEEN = Pictures(anthropic)
 
 
 def reply(request: Request, settings: Settings = Settings()) -> str:

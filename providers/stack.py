@@ -27,6 +27,7 @@ from semprop.providers.layers import Defaults, InFlight, Layer, Meter, Price, St
 from semprop.providers.learning import limiter_waits
 from semprop.providers.limiter import Limiter, Terms
 from semprop.providers.limiting import Limits
+from semprop.providers.pictures import Pictures
 from semprop.providers.prices import Free, Processing, price_of
 from semprop.providers.profiles import PROFILES, Profile, profile_of
 from semprop.providers.retry import Retry
@@ -86,7 +87,8 @@ def connect(
     random = around.random or Random()
     if limiter is None:
         limiter = Limiter(clock=around.clock, random=random)
-    limits = Limits(limiter, _terms(specification, bound, profile))
+    pictures = Pictures(KINDS[specification.kind].pictures, specification.model)
+    limits = Limits(limiter, _terms(specification, bound, profile), pictures)
     layers: list[Layer] = [around.watch(specification)] if around.watch is not None else []
     layers += [Defaults(specification.sampling)] if specification.sampling else []
     retry = Retry(around.retry, around.clock, random, limiter_waits)
@@ -96,11 +98,10 @@ def connect(
     if shared is not None:
         layers.append(shared)
     if valve is not None:
-        layers.append(valve.around(price))
-    capabilities = None
-    if specification.capabilities:
-        capabilities = replace(endpoint.capabilities, **dict(specification.capabilities))
-    return Stack(endpoint, layers, identity=specification.shown, capabilities=capabilities, price=price)
+        layers.append(valve.around(price, pictures))
+    promised = replace(endpoint.capabilities, **dict(specification.capabilities))
+    shown = specification.shown
+    return Stack(endpoint, layers, identity=shown, capabilities=promised, price=price, pictures=pictures)
 
 
 def computed_at_once(specification: Specification) -> int:

@@ -16,6 +16,7 @@ from semprop.providers.base import Completion, Request
 from semprop.providers.budget import NOTHING, Amount, BudgetSpent, Caps, Purse, failed, settled, worst_case
 from semprop.providers.errors import ErrorClass, ProviderError, StopError
 from semprop.providers.layers import Price, Send
+from semprop.providers.pictures import UNTOLD, Pictures
 
 LOW = 0.8
 """Share of a budget from which its end is announced."""
@@ -66,9 +67,9 @@ class Valve:
         """Return once it is shut and nothing is on the wire."""
         await self._drained.wait()
 
-    def around(self, price: Price) -> Passage:
-        """The layer of one provider, whose usages cost this."""
-        return Passage(self, price)
+    def around(self, price: Price, pictures: Pictures = UNTOLD) -> Passage:
+        """The layer of one provider, whose usages and pictures cost this."""
+        return Passage(self, price, pictures)
 
     def statistics(self) -> Mapping[str, object]:
         """What the budget says, attempts on the wire, and those that are held back since it was shut."""
@@ -99,17 +100,17 @@ class Valve:
 class Passage:
     """The way of one provider's attempts through a valve."""
 
-    def __init__(self, valve: Valve, price: Price) -> None:
-        self._valve, self._price = valve, price
+    def __init__(self, valve: Valve, price: Price, pictures: Pictures) -> None:
+        self._valve, self._price, self._pictures = valve, price, pictures
 
     def around(self, send: Send) -> Send:
         """`send`, each attempt reserved at its worst before, and settled after."""
-        valve, price = self._valve, self._price
+        valve, price, pictures = self._valve, self._price, self._pictures
         purse = valve.purse
 
         async def complete(request: Request) -> Completion:
             _check(purse.caps, request)
-            worst = worst_case(request, price)
+            worst = worst_case(request, price, pictures)
             sent = request.admission.sent
             if valve.is_shut:
                 await valve.hold()

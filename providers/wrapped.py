@@ -1,14 +1,16 @@
 """Any async callable as a provider.
 
-Takes `async def call(messages) -> str | Completion`, where `messages` is a list of `{"role", "content"}`
-dictionaries; gives a provider with retries and an in-flight bound. Sampling and constraints do not reach the
-callable: it promises nothing about them (`capabilities`), so prompts ask for what they need in words.
+Takes `async def call(messages) -> str | Completion`, where `messages` is a list of `{"role", "content"}` dictionaries
+(`content` is text, or OpenAI's list of parts where there are pictures); gives a provider with retries and an in-flight
+bound. Sampling and constraints do not reach the callable: it promises nothing about them (`capabilities`), so prompts
+ask for what they need in words.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from random import Random
+from typing import Any
 
 import orjson
 
@@ -17,10 +19,11 @@ from semprop.providers.classify import Origin, Reply, classify
 from semprop.providers.clock import Clock, SystemClock
 from semprop.providers.errors import ErrorClass, ProviderError, RetryError, StopError
 from semprop.providers.layers import InFlight, Meter, Price, Stack, unpriced
+from semprop.providers.openai import content_of
 from semprop.providers.plain import Plain
 from semprop.providers.retry import Retry, RetryPolicy
 
-Call = Callable[[list[dict[str, str]]], Awaitable[str | Completion]]
+Call = Callable[[list[dict[str, Any]]], Awaitable[str | Completion]]
 
 _BUGS = (
     AssertionError,
@@ -69,7 +72,7 @@ class Wrapped(Plain):
     """The endpoint: one call of the callable for each attempt."""
 
     def __init__(self, call: Call, model: str, identity: str) -> None:
-        super().__init__(identity, model, Capabilities(schema=False, choices=False, logprobs=False))
+        super().__init__(identity, model, Capabilities(schema=False, images=True))
         self._call = call
         self._attempts = 0
 
@@ -87,7 +90,7 @@ class Wrapped(Plain):
             ProviderError: what its exception means, see `wrap`.
         """
         self._attempts += 1
-        messages = [{"role": message.role, "content": message.text} for message in request.messages]
+        messages = [{"role": message.role, "content": content_of(message)} for message in request.messages]
         try:
             answer = await self._call(messages)
         except ProviderError:

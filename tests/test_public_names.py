@@ -40,6 +40,7 @@ NAMES = [
     "Graph",
     "GraphError",
     "HeldOutReport",
+    "Image",
     "InstructionMessage",
     "JsonDocument",
     "Judge",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from semprop.bench.diagnosis.laboratory import Spent, calls_an_item
 from semprop.bench.diagnosis.results import CHEAP, PARTS, Diagnosis, Outcome
 from semprop.engine.errors import SpecificationError, UsageError
+from semprop.engine.example import words_of
 from semprop.engine.methods.clauses import ClausePool
 from semprop.engine.parameters import rendered
 from semprop.engine.training.events import Observer
@@ -88,7 +89,7 @@ class Books:
         spec = self._order.spec
         asked = sum(len(rendered(value)) for value in spec.initial.values()) / max(1, len(spec.initial))
         first = (*spec.splits.gate, *spec.splits.train)[: self._order.items]
-        given = sum(len(text) for item in first for text in item.inputs.values()) / len(first)
+        given = sum(len(words_of(given)) for item in first for given in item.inputs.values()) / len(first)
         tokens = round((asked + given) / 4) + PROMPT_OVERHEAD
         each = self._price("forward", Usage(input=tokens, output=REPLY_TOKENS))
         return Spent(calls, calls * tokens, calls * REPLY_TOKENS, None if each is None else each * calls)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from semprop.engine.example import Example, draw
+from semprop.engine.example import Example, draw, words_of
 from semprop.engine.graph import Graph
 from semprop.engine.losses import LabelProbability, Loss, MultipleChoice, Numeric
 from semprop.engine.methods.clauses import ClausePool
@@ -92,7 +92,12 @@ def variants(
 def worked_examples(examples: Sequence[Example]) -> str:
     """Questions with their right answers, as text."""
     blocks = [
-        "\n".join([*(f"{name}: {text}" for name, text in example.inputs.items()), f"answer: {example.expected}"])
+        "\n".join(
+            [
+                *(f"{name}: {words_of(given)}" for name, given in example.inputs.items()),
+                f"answer: {example.expected}",
+            ]
+        )
         for example in examples
         if example.expected is not None
     ]

@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from semprop.engine.errors import SempropError, UsageError
+from semprop.engine.errors import SempropError, SpecificationError, UsageError
 from semprop.engine.example import Example
 from semprop.engine.losses import Answer, PureLoss
 from semprop.engine.nodes import Function, Model, Purpose
@@ -21,6 +21,7 @@ from semprop.engine.prompts.words import target_words
 from semprop.engine.replies.parsers import ReplyError, parse_answer
 from semprop.engine.tape import SlotValue, shown
 from semprop.engine.training.specification import Specification
+from semprop.providers.base import Image
 
 
 class Desk:
@@ -145,4 +146,10 @@ def _node(node: Model | Function, initial: Parameters, models: Mapping[str, str]
 
 
 def _example(example: Example, inputs: tuple[str, ...]) -> dict[str, object]:
+    pictures = [name for name in inputs if isinstance(example.inputs[name], Image)]
+    if pictures:
+        raise SpecificationError(
+            f"example {example.id!r} shows a picture ({pictures[0]!r}): the packages that are compared are given text "
+            "alone, so choose a task of texts"
+        )
     return {"id": example.id, "inputs": {name: example.inputs[name] for name in inputs}}

@@ -55,7 +55,9 @@ class Watched:
         try:
             completion = await self._stack.complete(watched)
         except ProviderError as error:
-            self.calls.append(self._failed(intended, leaving, worst_case(request, self._stack.price), error))
+            self.calls.append(
+                self._failed(intended, leaving, worst_case(request, self._stack.price, self._stack.pictures), error)
+            )
             raise
         self.calls.append(self._answered(intended, leaving, completion))
         return completion

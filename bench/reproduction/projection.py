@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from semprop.bench.diagnosis.laboratory import Spent, calls_an_item
 from semprop.bench.reproduction.protocol import Unit
+from semprop.engine.example import words_of
 from semprop.engine.graph import is_greedy
 from semprop.engine.methods.rewrite import Raced, RewriteUpdate
 from semprop.engine.parameters import rendered
@@ -87,7 +88,7 @@ def _contenders(spec: Specification) -> tuple[int, int]:
 def _forward(spec: Specification) -> Usage:
     asked = sum(len(rendered(value)) for value in spec.initial.values()) / max(1, len(spec.initial))
     items = spec.splits.train
-    given = sum(len(text) for item in items for text in item.inputs.values()) / len(items)
+    given = sum(len(words_of(given)) for item in items for given in item.inputs.values()) / len(items)
     return Usage(input=round((asked + given) / 4) + OVERHEAD, output=REPLY_TOKENS)
 
 

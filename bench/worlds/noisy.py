@@ -8,7 +8,7 @@ from semprop.bench.worlds import lookup
 from semprop.bench.worlds.criterion import lookup_states
 from semprop.bench.worlds.digits import DIGITS, FIELDS, RIGHT, graph_of, picked, record
 from semprop.bench.worlds.world import World, instruction, step
-from semprop.engine.example import Example, draw
+from semprop.engine.example import Example, draw, words_of
 from semprop.engine.graph import Graph
 
 FLIPPED = (0.1, 0.3, 1.0)
@@ -17,7 +17,7 @@ PRIOR = 0.8
 
 
 def _other_town(example: Example, seed: int) -> str:
-    towns = [line.split(" = ")[1] for line in example.inputs["sheet"].split("\n")]
+    towns = [line.split(" = ")[1] for line in words_of(example.inputs["sheet"]).split("\n")]
     return picked([town for town in towns if town != example.expected], seed, "flipped to", example.id)
 
 
@@ -69,7 +69,7 @@ def _prevalent(seed: int, number: int) -> Example:
 def _aimless(seed: int, number: int) -> Example:
     """A look-up whose answer is a town of the sheet that nothing on the page tells."""
     given = lookup.example(seed, number)
-    towns = [line.split(" = ")[1] for line in given.inputs["sheet"].split("\n")]
+    towns = [line.split(" = ")[1] for line in words_of(given.inputs["sheet"]).split("\n")]
     return replace(given, id=f"null-{seed}-{number}", expected=picked(towns, "null", seed, number))
 
 

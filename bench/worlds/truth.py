@@ -12,7 +12,7 @@ from itertools import chain, combinations
 from math import factorial
 
 from semprop.bench.worlds.world import World
-from semprop.engine.example import Example
+from semprop.engine.example import Example, words_of
 from semprop.engine.losses import Answer
 from semprop.engine.nodes import Model
 from semprop.engine.parameters import ParameterValue
@@ -45,7 +45,7 @@ class Truth:
 
     def run(self, parameters: Mapping[str, ParameterValue], example: Example) -> dict[str, str]:
         """The value of every node on an example."""
-        values: dict[str, str] = dict(example.inputs)
+        values = {name: words_of(given) for name, given in example.inputs.items()}
         for node in self.world.graph.nodes:
             first, *others = node.slots
             inputs = [values[slot.source] for slot in others]

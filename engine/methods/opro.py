@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from semprop.engine.example import words_of
 from semprop.engine.gates import Gate, StrictGate
 from semprop.engine.losses import Score
 from semprop.engine.method import Dropped, Edit, Method, Proposals, Scored, Selection, UpdateContext, candidate
@@ -107,7 +108,7 @@ def _exemplars(context: UpdateContext, most: int) -> tuple[Exemplar, ...]:
 def _exemplar(context: UpdateContext, scored: Scored) -> Exemplar:
     example = scored.tape.example
     answer = feedback_of(scored) if example.expected is None else target_words(example.expected)
-    return Exemplar(tuple((name, example.inputs[name]) for name in context.graph.inputs), answer)
+    return Exemplar(tuple((name, words_of(example.inputs[name])) for name in context.graph.inputs), answer)
 
 
 def _edit(context: UpdateContext, name: str, text: str) -> Edit:

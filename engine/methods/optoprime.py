@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from semprop.engine.errors import SpecificationError
+from semprop.engine.example import words_of
 from semprop.engine.gates import Gate, StrictGate
 from semprop.engine.graph import Graph
 from semprop.engine.method import (
@@ -190,7 +191,7 @@ def _call(node: Node) -> Call:
 
 def _case(graph: Graph, scored: Scored) -> TraceCase:
     tape = scored.tape
-    inputs = tuple((name, str(tape.example.inputs[name])) for name in graph.inputs)
+    inputs = tuple((name, words_of(tape.example.inputs[name])) for name in graph.inputs)
     given = tuple((record.name, shown(record.value)) for record in tape.records)
     return TraceCase(inputs, given, feedback_of(scored))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from semprop.engine.errors import ContentError
-from semprop.engine.example import Example
+from semprop.engine.example import Example, words_of
 from semprop.engine.losses import Answer, Custom, Judge, LabelProbability, Loss, PureLoss, Score, as_score
 from semprop.engine.method import Scored
 from semprop.engine.outcomes import Failure, FailureKind, Position, stopped_short
@@ -76,7 +76,8 @@ async def graded(loss: Judge, example: Example, answer: str, at: Position, seam:
     """A judge's grade of an answer, or why there is none; a grade that cannot be read is asked for once more."""
     style = seam.style(loss.role)
     expected = example.expected if loss.reference else None
-    request = judge_request(loss.criteria, example.inputs, expected, answer, style, loss.sampling)
+    inputs = {name: words_of(given) for name, given in example.inputs.items()}
+    request = judge_request(loss.criteria, inputs, expected, answer, style, loss.sampling)
     request = replace(request, draw=f"{loss.name}|{example.id}", sample=at.sample)
     outcome = await seam.ask_model(at, ModelCall(loss.role, request))
     for attempt in (1, 2):

@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from semprop.engine.example import Given
 from semprop.engine.nodes import Model, Placement, Purpose
 from semprop.engine.parameters import Demonstration, Demonstrations, Number
 from semprop.engine.prompts.fences import Fence, bounded, fence_suffix
 from semprop.engine.tape import SlotValue, shown
-from semprop.providers.base import Choices, Completion, Request, Sampling, Text
+from semprop.providers.base import Choices, Completion, Image, Request, Sampling, Text
 from semprop.providers.base import Message as Turn
 
 FORWARD_TAGGED = (
@@ -36,19 +37,23 @@ such value once. The text that is sent is the same."""
 def inputs_block(inputs: Sequence[tuple[str, str]]) -> str:
     """The inputs of a forward call: the bare value of a single input, else one `name: value` line each; a value of
     several lines is fenced, so that no line of it can pass for another input."""
-    return "".join(_pieces(inputs))
+    return "".join([piece for piece in _pieces(inputs) if isinstance(piece, str)])
 
 
-def _pieces(inputs: Sequence[tuple[str, str]]) -> list[str]:
-    """What `inputs_block` consists of; long values stand by themselves."""
+def _pieces(inputs: Sequence[tuple[str, Given]]) -> list[Given]:
+    """What `inputs_block` consists of; long values stand by themselves, and so do pictures, behind their names."""
     if len(inputs) == 1:
         return [inputs[0][1]]
-    fence = Fence(fence_suffix([text for _, text in inputs]))
-    pieces: list[str] = []
+    fence = Fence(fence_suffix([text for _, text in inputs if isinstance(text, str)]))
+    pieces: list[Given] = []
     written = ""
     for name, text in inputs:
         if written or pieces:
             written += "\n"
+        if isinstance(text, Image):
+            pieces += (f"{written}{name}:\n", text)
+            written = ""
+            continue
         # One line: nothing that ends a line stands in it.
         if "\n" not in text and text.splitlines() in ([], [text]):
             before, after = f"{name}: ", ""
@@ -64,17 +69,20 @@ def _pieces(inputs: Sequence[tuple[str, str]]) -> list[str]:
     return pieces
 
 
-def _user_turn(before: str, inputs: Sequence[tuple[str, str]]) -> Turn:
+def _user_turn(before: str, inputs: Sequence[tuple[str, Given]]) -> Turn:
     """A user's message, without space around its text."""
     pieces = [before, *_pieces(inputs)] if before else _pieces(inputs)
     for end, strip in ((0, str.lstrip), (-1, str.rstrip)):
         while pieces:
-            stripped = strip(pieces[end])
+            piece = pieces[end]
+            if isinstance(piece, Image):
+                break
+            stripped = strip(piece)
             if stripped:
                 pieces[end] = stripped
                 break
             del pieces[end]
-    return Turn("user", tuple([Text(piece) for piece in pieces or ("",)]))
+    return Turn("user", tuple([Text(piece) if isinstance(piece, str) else piece for piece in pieces or ("",)]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +153,7 @@ def forward_request(node: Model, slots: Sequence[SlotValue], example: str, draw:
 
 def steered_request(steered: Steering, slots: Sequence[SlotValue], example: str, draw: str, sample: int = 0) -> Request:
     """`forward_request` where what steers the node is known: `slots` are its inputs."""
-    inputs = [(slot.name, value if isinstance(value := slot.value, str) else shown(value)) for slot in slots]
+    inputs = [(slot.name, value if isinstance(value := slot.value, str | Image) else shown(value)) for slot in slots]
     turn = _user_turn(steered.before, inputs)
     if steered.demonstrations:
         turns = (*steered.head, *_worked(steered, tuple(inputs), example), turn)
@@ -154,7 +162,7 @@ def steered_request(steered: Steering, slots: Sequence[SlotValue], example: str,
     return Request(turns, steered.sampling, steered.choices, draw, sample)
 
 
-def _worked(steered: Steering, inputs: tuple[tuple[str, str], ...], example: str) -> list[Turn]:
+def _worked(steered: Steering, inputs: tuple[tuple[str, Given], ...], example: str) -> list[Turn]:
     turns = []
     for turn in steered.demonstrations:
         if (turn.origin != example or not example) and turn.inputs != inputs:

@@ -35,6 +35,7 @@ from semprop.engine.training.telemetry import Telemetry
 from semprop.providers.base import (
     Admission,
     Completion,
+    Image,
     Provider,
     Quiescent,
     Request,
@@ -328,12 +329,17 @@ def _exact(value: Any) -> str:
     return json.dumps(value, default=_known, allow_nan=False)
 
 
+def _addressed(value: Any) -> Any:
+    """The same for addresses, where a picture is its digest. As a result it is not data: nothing would give it back."""
+    return (value.media_type, value.digest) if isinstance(value, Image) else _known(value)
+
+
 def function_key(position: Position, call: FunctionCall) -> str:
     """The address of a function's result: function, version, arguments, and who asks (node, example, sample), since
     a function may be random. Arguments that are not data leave the position as the only address."""
     who = (position.node, position.example, position.sample)
     try:
-        arguments = _exact(call.arguments)
+        arguments = json.dumps(call.arguments, default=_addressed, allow_nan=False)
     except (TypeError, ValueError):
         arguments = repr(position)
     document = orjson.dumps((call.name, call.version, who, arguments))

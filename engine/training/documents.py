@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from semprop.engine.example import words_of
 from semprop.engine.gates import Verdict
 from semprop.engine.gradients import Evidence, Gradient, Message
 from semprop.engine.method import Proposals, Scored
@@ -19,7 +20,7 @@ def tape_document(tape: Tape) -> dict[str, Any]:
     """Everything that one example did on its way."""
     return {
         "example": tape.example.id,
-        "inputs": dict(tape.example.inputs),
+        "inputs": {name: words_of(given) for name, given in tape.example.inputs.items()},
         "expected": tape.example.expected,
         "parameters": tape.parameters,
         "records": [

@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 
 from semprop.engine.errors import ContentError, RunError, SempropError, SpecificationError
-from semprop.engine.example import Example
+from semprop.engine.example import Example, Given
 from semprop.engine.graph import Graph, model_nodes
 from semprop.engine.nobody import NOBODY
 from semprop.engine.outcomes import Failure, FailureKind, Position, Returned, failure_of
@@ -40,7 +40,9 @@ class Program:
     graph: Graph
     parameters: Parameters
 
-    async def __call__(self, inputs: Mapping[str, str], provider: Provider | Mapping[str, Provider] = NOBODY) -> Value:
+    async def __call__(
+        self, inputs: Mapping[str, Given], provider: Provider | Mapping[str, Provider] = NOBODY
+    ) -> Value:
         """The output's value.
 
         Args:

@@ -18,7 +18,7 @@ import orjson
 
 from semprop.engine.outcomes import Position, request_document
 from semprop.engine.prompts.forward import LONG
-from semprop.providers.base import Message, Request
+from semprop.providers.base import Image, Message, Request
 
 SCHEMA_VERSION = 3
 
@@ -97,28 +97,45 @@ class Texts:
 
 
 def shortened(request: Request, place: Callable[[str], int]) -> dict[str, Any]:
-    """A request as it is recorded: the content of a message is its text, or a list of texts and of numbers of records.
+    """A request as it is recorded: the content of a message is its text, or a list of texts, of numbers of records, and
+    of pictures in words with the number of the record that holds one as an address (RFC 2397).
 
     Args:
         place: gives the number of the record of a long text, which is made if there is none.
     """
 
     def content(message: Message) -> object:
-        parts = [part.text if len(part.text) < LONG else place(part.text) for part in message.parts]
+        parts = [
+            _pictured(part) if isinstance(part, Image) else part.text if len(part.text) < LONG else place(part.text)
+            for part in message.parts
+        ]
         return parts[0] if len(parts) == 1 and isinstance(parts[0], str) else parts
+
+    def _pictured(image: Image) -> dict[str, object]:
+        return {"picture": image.words, "at": place(image.url)}
 
     return request_document(request, content)
 
 
 def expanded(document: dict[str, Any], text: Callable[[int], str]) -> dict[str, Any]:
-    """The inverse of `shortened`; `text` gives the text of a record."""
+    """The inverse of `shortened`, for people: a picture is in words. `text` gives the text of a record."""
     messages = []
     for message in document["messages"]:
         content = message["content"]
         if not isinstance(content, str):
-            content = "".join(part if isinstance(part, str) else text(part) for part in content)
+            content = "".join(_whole(part, text) for part in content)
         messages.append({**message, "content": content})
     return {**document, "messages": messages}
+
+
+def _whole(part: Any, text: Callable[[int], str]) -> str:
+    match part:
+        case str():
+            return part
+        case {"picture": str(words)}:
+            return words
+        case _:
+            return text(part)
 
 
 def text_of(document: Any) -> str:

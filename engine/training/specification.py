@@ -25,7 +25,7 @@ from semprop.engine.nobody import NOBODY
 from semprop.engine.nodes import Model, ReplyFormat
 from semprop.engine.parameters import Parameters, document_of
 from semprop.engine.prompts.protocol import PROTOCOL
-from semprop.providers.base import Provider
+from semprop.providers.base import Image, Provider
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +107,7 @@ class Specification:
             )
         self._check_roles()
         _check_fields(self)
+        _check_pictures(self)
         _check_probability(self)
 
     def _check_roles(self) -> None:
@@ -157,6 +158,33 @@ def _check_fields(spec: Specification) -> None:
                     f"example {example.id!r} ({split}) reads the same as {known[1]!r} ({known[0]}) in the fields that "
                     f"the graph uses ({', '.join(spec.graph.inputs)}): remove one of them"
                 )
+
+
+def _check_pictures(spec: Specification) -> None:
+    """Pictures reach a model only where its provider takes them, and no demonstration: those are text."""
+    shown = [
+        (example.id, name)
+        for split in SPLITS
+        for example in getattr(spec.splits, split)
+        for name in spec.graph.inputs
+        if isinstance(example.inputs[name], Image)
+    ]
+    pictures = tuple(dict.fromkeys(name for _, name in shown))
+    for node in spec.graph.nodes if pictures else ():
+        seen = [slot.source for slot in node.slots if slot.source in pictures] if isinstance(node, Model) else []
+        if not isinstance(node, Model) or not seen:
+            continue
+        provider = spec.provider(node.role)
+        if provider is not NOBODY and not provider.capabilities.images:
+            raise SpecificationError(
+                f"node {node.name!r} is shown the picture {seen[0]!r} of example {shown[0][0]!r}, and "
+                f"{provider.identity} has no place for pictures: choose another provider for the role {node.role!r}"
+            )
+        if node.demonstrations is not None:
+            raise SpecificationError(
+                f"node {node.name!r} is shown the picture {seen[0]!r} and has demonstrations, which are text: take "
+                f"{node.demonstrations!r} off it"
+            )
 
 
 def _check_probability(spec: Specification) -> None:
@@ -243,15 +271,20 @@ def _shown(part: object) -> str:
 
 
 def _promised(provider: Provider) -> dict[str, bool]:
-    """What prompts are rendered for, as JSON data."""
+    """What prompts are rendered for, as JSON data. No prompt depends on whether pictures can be sent: where they
+    cannot, there is no run."""
     promised = provider.capabilities
-    return {item.name: getattr(promised, item.name) for item in dataclasses.fields(promised)}
+    return {item.name: getattr(promised, item.name) for item in dataclasses.fields(promised) if item.name != "images"}
 
 
 def fingerprint(examples: Iterable[Example]) -> str:
     """A digest of examples, in their order, with all that they hold. 32 hexadecimal digits."""
     digest = hashlib.blake2b(digest_size=16)
     for example in examples:
-        held = (example.id, list(example.inputs.items()), example.expected, example.group)
+        inputs = [
+            (name, given if isinstance(given, str) else (given.media_type, given.digest))
+            for name, given in example.inputs.items()
+        ]
+        held = (example.id, inputs, example.expected, example.group)
         digest.update(orjson.dumps(held))
     return digest.hexdigest()

@@ -43,7 +43,7 @@ def test_inputs_cannot_be_changed_and_later_changes_to_the_given_dict_do_not_sho
 
 
 def test_an_input_that_is_not_text_is_refused_with_its_example_and_name():
-    with pytest.raises(DataError, match=r"'a', input 'n': expected text, found int"):
+    with pytest.raises(DataError, match=r"'a', input 'n': expected text or an Image, found int"):
         Example("a", {"n": 3})
 
 

@@ -34,9 +34,9 @@ def test_the_identity_names_kind_model_and_address() -> None:
 
 
 def test_capabilities_are_the_kinds_own_unless_the_file_says_otherwise() -> None:
-    assert connect("openai:m", surroundings=NOTHING).capabilities == Capabilities(True, True, True)
+    assert connect("openai:m", surroundings=NOTHING).capabilities == Capabilities(True, True, True, images=True)
     plain = Specification("openai", "m", capabilities=(("schema", False), ("logprobs", False)))
-    assert connect(plain, surroundings=NOTHING).capabilities == Capabilities(False, True, False)
+    assert connect(plain, surroundings=NOTHING).capabilities == Capabilities(False, True, False, images=True)
     assert connect("simulated:").capabilities.simulated
 
 

@@ -49,7 +49,7 @@ async def test_the_callable_gets_plain_messages_and_its_text_is_the_completion()
         assert await provider.complete(REQUEST) == Completion("2 user hello", model="own")
     assert isinstance(provider, Provider)
     assert (provider.identity, provider.model) == ("wrapped:own", "own")
-    assert provider.capabilities == Capabilities(schema=False, choices=False, logprobs=False)
+    assert provider.capabilities == Capabilities(schema=False, images=True)
 
 
 async def test_a_whole_completion_is_passed_on_and_priced() -> None:

@@ -329,7 +329,8 @@ async def test_the_ledger_agrees_with_what_the_client_counted(start):
     assert len({row["key"] for row in rows}) == 60
     assert sum(row["output"] for row in rows) == 3 * statuses.count(200)
     assert set(rows[0]) == {
-        *("seq", "key", "model", "arrived", "answered", "status", "input", "output", "fault", "batch", "connection")
+        *("seq", "key", "model", "arrived", "answered", "status", "input", "output", "fault", "batch", "connection"),
+        "images",
     }
     health = await mock.page("health")
     assert (health["attempts"], health["finished"], health["in_flight"]) == (60, 60, 0)

@@ -94,7 +94,7 @@ def test_a_choice_goes_over_the_wire_as_an_object_and_comes_back_as_the_choice()
         (b'{"model":"m","messages":[]}', "messages"),
         (b'{"model":"m","messages":["x"]}', "messages.[0].role"),
         (b'{"model":"m","messages":[{"role":"robot"}]}', "messages.[0].role"),
-        (b'{"model":"m","messages":[{"role":"user","content":[{"type":"image_url"}]}]}', "messages.[0].content"),
+        (b'{"model":"m","messages":[{"role":"user","content":[{"type":"image_url"}]}]}', "messages.[0].content.[0]"),
         (b'{"model":"m","messages":[{"role":"user","content":"x"}],"max_tokens":0}', "max_tokens"),
         (b'{"model":"m","messages":[{"role":"user","content":"x"}],"temperature":"hot"}', "temperature"),
         (b'{"model":"m","messages":[{"role":"user","content":"x"}],"n":2}', "n"),

@@ -8,6 +8,7 @@ from random import Random
 
 import orjson
 import pytest
+from pictures import picture
 
 from semprop.providers.anthropic import AnthropicFormat
 from semprop.providers.base import (
@@ -18,6 +19,7 @@ from semprop.providers.base import (
     Request,
     Sampling,
     Stop,
+    Text,
     TokenLogprob,
     Usage,
 )
@@ -78,6 +80,7 @@ def possible(name, request):
         Request((Message.of("user", "x"),), Sampling(max_tokens=3, seed=4, stop=("a", "b"), top_logprobs=2)),
         Request((Message.of("user", "x"),), Sampling(max_tokens=3), SCHEMA),
         Request((Message.of("user", "x"),), Sampling(max_tokens=3), Choices(("yes", "no"))),
+        Request((Message("user", (Text("What?"), picture(9, 9), Text("And?"))),), Sampling(max_tokens=3)),
     ],
 )
 def test_what_our_client_writes_is_read_as_the_same_request(name, asked):
@@ -148,7 +151,41 @@ def test_a_schema_comes_back_as_its_json_and_a_choice_as_its_text(name):
         ("/messages", {"max_tokens": 1, "messages": [{"role": "user", "content": "x"}]}, "Field required"),
         ("/models/m:generateContent", {}, "contents is not specified"),
         ("/models/m:generateContent", {"contents": [{"role": "x", "parts": []}]}, "valid role"),
-        ("/models/m:generateContent", {"contents": [{"parts": [{"inlineData": {}}]}]}, "parts of text"),
+        ("/models/m:generateContent", {"contents": [{"parts": [{"inlineData": {}}]}]}, "no picture in base64"),
+        (
+            "/models/m:generateContent",
+            {
+                "contents": [{"parts": [{"text": "x"}]}],
+                "systemInstruction": {"parts": [{"inlineData": {"mimeType": "image/png", "data": "aaaa"}}]},
+            },
+            "only text",
+        ),
+        (
+            "/chat/completions",
+            {
+                "model": "m",
+                "messages": [
+                    {
+                        "role": "user",
+                        "content": [{"type": "image_url", "image_url": {"url": "https://elsewhere.test/a.png"}}],
+                    }
+                ],
+            },
+            "must hold the picture itself",
+        ),
+        (
+            "/responses",
+            {
+                "model": "m",
+                "input": [
+                    {
+                        "role": "user",
+                        "content": [{"type": "input_image", "image_url": "data:image/png;base64,*"}],
+                    }
+                ],
+            },
+            "no picture in base64",
+        ),
         ("/responses", {"model": "m"}, "'input'"),
         ("/responses", {"model": "m", "input": [{"role": "tool", "content": "x"}]}, "role"),
     ],
@@ -178,6 +215,21 @@ async def test_a_reply_is_the_same_streamed_or_whole(name, stream):
     assert (completion.text, completion.stop) == ("a reply of some words", Stop.END)
     assert (completion.usage.input, completion.usage.output) == (row["input"], row["output"])
     assert (completion.timing is not None) is stream
+
+
+@every
+@pytest.mark.parametrize("stream", [False, True])
+async def test_pictures_arrive_and_are_counted_in_the_ledger(name, stream):
+    shown = Request((Message("user", (Text("What?"), picture(300, 300), picture(shade=9))),), Sampling(max_tokens=20))
+    config = parse('[reply]\ntext = "two squares"\n')
+    async with serving(Endpoint(config)) as served, provider_at(served.url, name, stream=stream) as provider:
+        completion = await provider.complete(shown)
+        plain = await provider.complete(REQUEST)
+        rows = list(map(orjson.loads, b"".join(served.endpoint.ledger.lines()).splitlines()))
+        assert served.endpoint.ledger.summary()["images"] == 2
+    assert [row["images"] for row in rows] == [2, 0]
+    assert (completion.text, completion.usage.input) == ("two squares", rows[0]["input"])
+    assert rows[0]["input"] > 300 * 300 / 750 > (plain.usage.input or 0)
 
 
 DIALECTS = {"chat": "openai", "messages": "anthropic", "generate": "gemini", "responses": "openai"}

@@ -11,6 +11,7 @@ import sys
 import anyio
 import orjson
 import pytest
+from pictures import picture
 
 from semprop.tools.endpoint import Endpoint, parse, serving
 
@@ -19,9 +20,11 @@ TEXT = "a reply of some words"
 OPENAI = """
 import json, sys
 import openai
-url, mode = sys.argv[1:]
+url, mode, data = sys.argv[1:]
 client = openai.OpenAI(base_url=url, api_key="k", max_retries=0)
-asked = dict(model="m", max_tokens=20, messages=[{"role": "user", "content": "hello"}])
+shown = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + data}}
+content = [{"type": "text", "text": "hello"}, shown]
+asked = dict(model="m", max_tokens=20, messages=[{"role": "user", "content": content}])
 try:
     if mode == "stream":
         stream = client.chat.completions.create(**asked, stream=True, stream_options={"include_usage": True})
@@ -41,9 +44,11 @@ except openai.APIError as error:
 RESPONSES = """
 import json, sys
 import openai
-url, mode = sys.argv[1:]
+url, mode, data = sys.argv[1:]
 client = openai.OpenAI(base_url=url, api_key="k", max_retries=0)
-asked = dict(model="m", max_output_tokens=20, input="hello")
+shown = {"type": "input_image", "detail": "auto", "image_url": "data:image/png;base64," + data}
+content = [{"type": "input_text", "text": "hello"}, shown]
+asked = dict(model="m", max_output_tokens=20, input=[{"role": "user", "content": content}])
 try:
     if mode == "stream":
         text = ""
@@ -65,9 +70,11 @@ except openai.APIError as error:
 ANTHROPIC = """
 import json, sys
 import anthropic
-url, mode = sys.argv[1:]
+url, mode, data = sys.argv[1:]
 client = anthropic.Anthropic(base_url=url.removesuffix("/v1"), api_key="k", max_retries=0)
-asked = dict(model="m", max_tokens=20, messages=[{"role": "user", "content": "hello"}])
+source = {"type": "base64", "media_type": "image/png", "data": data}
+content = [{"type": "text", "text": "hello"}, {"type": "image", "source": source}]
+asked = dict(model="m", max_tokens=20, messages=[{"role": "user", "content": content}])
 try:
     if mode == "stream":
         with client.messages.stream(**asked) as stream:
@@ -82,13 +89,14 @@ except anthropic.APIError as error:
 """
 
 GEMINI = """
-import json, sys
+import base64, json, sys
 from google import genai
 from google.genai import errors, types
-url, mode = sys.argv[1:]
+url, mode, data = sys.argv[1:]
 options = types.HttpOptions(base_url=url.removesuffix("/v1"), api_version="v1")
 client = genai.Client(api_key="k", http_options=options)
-asked = dict(model="m", contents="hello", config=types.GenerateContentConfig(max_output_tokens=20))
+shown = types.Part.from_bytes(data=base64.b64decode(data), mime_type="image/png")
+asked = dict(model="m", contents=["hello", shown], config=types.GenerateContentConfig(max_output_tokens=20))
 try:
     if mode == "stream":
         text, reply = "", None
@@ -115,7 +123,7 @@ every = pytest.mark.parametrize("name", PROGRAMS)
 
 async def run(name, url, mode):
     """What a program prints when it is pointed at an address."""
-    done = await anyio.run_process([sys.executable, "-c", PROGRAMS[name][0], url, mode])
+    done = await anyio.run_process([sys.executable, "-c", PROGRAMS[name][0], url, mode, picture(300, 300).base64])
     return orjson.loads(done.stdout)
 
 
@@ -131,6 +139,7 @@ async def test_an_official_client_reads_what_the_ledger_says_was_sent(name, mode
         read = await run(name, served.url, mode)
         (row,) = map(orjson.loads, b"".join(served.endpoint.ledger.lines()).splitlines())
     assert read == [TEXT, stop, row["input"], row["output"]]
+    assert (row["images"], row["input"] > 300 * 300 / 750) == (1, True)
 
 
 ERRORS = {

@@ -8,16 +8,11 @@ from dataclasses import replace
 import orjson
 
 from semprop.providers.base import Choices, Completion, Request, Stop, TokenLogprob, Usage
-from semprop.providers.simulated import completion_of, settings_of
+from semprop.providers.simulated import completion_of, input_tokens, settings_of
 from semprop.tools.endpoint.settings import ReplySettings
 from semprop.tools.endpoint.wire import BYTES_PER_TOKEN, tokens
 
 Answerer = Callable[[Request], Completion]
-
-
-def input_tokens(request: Request) -> int:
-    """Tokens of a request's messages, as `simulated:` counts them."""
-    return sum(tokens(message.text) for message in request.messages)
 
 
 def answerer(settings: ReplySettings) -> Answerer:

@@ -15,8 +15,9 @@ from typing import NamedTuple
 import orjson
 
 from semprop.providers.base import Completion, Usage
+from semprop.providers.simulated import input_tokens
 from semprop.tools.endpoint import scripts
-from semprop.tools.endpoint.answers import Answerer, answerer, input_tokens
+from semprop.tools.endpoint.answers import Answerer, answerer
 from semprop.tools.endpoint.dialects import DIALECTS, as_told, limit_lines, wait_lines
 from semprop.tools.endpoint.errors import error_answer
 from semprop.tools.endpoint.faults import Sight, counts_tries, met
@@ -146,6 +147,7 @@ class Endpoint:
             trouble = Trouble(Kind.BAD_REQUEST, param=error.param, message=str(error))
             return self._refused(row, trouble, Demand("", "", 0, None), wall)
         row.model, row.input = asked.model, input_tokens(asked.request)
+        row.images = sum(len(message.images) for message in asked.request.messages)
         fault = met(self.config.faults, Sight(row.seq, arrival.now, key, self._tried(key)), self.config.seed)
         if fault is not None:
             row.fault = fault.kind.value

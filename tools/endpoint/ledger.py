@@ -29,6 +29,7 @@ class Row:
             of the reply was handed to the system, or when it was cut.
         status: what was answered; 499 if the client left, None if nothing was or will be.
         input, output: tokens, as its usage says or would have said.
+        images: pictures that it shows.
         fault: the fault that it met; None if there was none.
         connection: the number of its connection, from 1; 0 for a row of a batch.
         batch: the batch that it is a row of.
@@ -45,6 +46,7 @@ class Row:
     output: int = 0
     fault: str | None = None
     batch: str | None = None
+    images: int = 0
 
 
 @dataclass(slots=True)
@@ -54,6 +56,7 @@ class Totals:
     attempts: int = 0
     input: int = 0
     output: int = 0
+    images: int = 0
     statuses: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
 
@@ -88,6 +91,7 @@ class Ledger:
         totals.attempts += 1
         totals.input += row.input
         totals.output += row.output
+        totals.images += row.images
         totals.statuses[str(row.status)] += 1
         if row.fault is not None:
             totals.faults[row.fault] += 1
@@ -110,6 +114,7 @@ class Ledger:
             "finished": totals.attempts,
             "input": totals.input,
             "output": totals.output,
+            "images": totals.images,
             "statuses": dict(totals.statuses),
             "faults": dict(totals.faults),
         }

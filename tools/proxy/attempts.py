@@ -24,6 +24,7 @@ from semprop.providers.budget import (
 )
 from semprop.providers.errors import ErrorClass, ItemError, ProviderError
 from semprop.providers.layers import Price, Send
+from semprop.providers.pictures import UNTOLD, Pictures
 from semprop.tools.proxy.books import Books, Entry
 
 _LOW = 0.8
@@ -65,10 +66,13 @@ class Accounts:
 class Attempts:
     """The layer of one upstream."""
 
-    def __init__(self, upstream: str, identity: str, price: Price, accounts: Accounts) -> None:
+    def __init__(
+        self, upstream: str, identity: str, price: Price, accounts: Accounts, pictures: Pictures = UNTOLD
+    ) -> None:
         self._upstream = upstream
         self._identity = identity
         self._price = price
+        self._pictures = pictures
         self._accounts = accounts
 
     def check(self, request: Request) -> None:
@@ -78,7 +82,7 @@ class Attempts:
             BudgetSpent: it can never be sent.
         """
         purse = self._accounts.purse
-        hopeless = None if purse is None else purse.refusal(worst_case(request, self._price))
+        hopeless = None if purse is None else purse.refusal(worst_case(request, self._price, self._pictures))
         if hopeless is not None:
             raise hopeless
 
@@ -87,7 +91,7 @@ class Attempts:
         accounts = self._accounts
 
         async def complete(request: Request) -> Completion:
-            worst = worst_case(request, self._price)
+            worst = worst_case(request, self._price, self._pictures)
             key = content_key(self._identity, request)
             if not accounts.watch.is_wanted(key):
                 # Of a class that says nothing about the endpoint: no limit and no breaker may learn from it.

@@ -136,7 +136,7 @@ class Upstream:
         """The provider, with one more layer innermost: around each attempt that has its turn."""
         if self._accounts is None:
             return stack
-        self._attempts = Attempts(self.name, stack.identity, stack.price, self._accounts)
+        self._attempts = Attempts(self.name, stack.identity, stack.price, self._accounts, stack.pictures)
         return stack.within(self._attempts)
 
     async def __aenter__(self) -> Upstream:

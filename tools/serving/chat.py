@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,12 +13,15 @@ from semprop.providers.base import (
     Choices,
     Completion,
     Constraint,
+    Image,
     JsonSchema,
     Message,
+    Part,
     Request,
     Role,
     Sampling,
     Stop,
+    Text,
     TokenLogprob,
 )
 
@@ -152,20 +156,52 @@ def _messages(listed: object) -> tuple[Message, ...]:
         role = _ROLES.get(item.get("role", "")) if isinstance(item, dict) else None
         if role is None:
             raise Unreadable(f"'{place}' needs a role: system, user or assistant.", f"{place}.role")
-        messages.append(Message.of(role, _text(item.get("content"), f"{place}.content")))
+        messages.append(Message(role, _content(item.get("content"), f"{place}.content")))
     return tuple(messages)
 
 
-def _text(content: object, place: str) -> str:
-    if isinstance(content, str):
-        return content
-    if content is None:
-        return ""
+def _content(content: object, place: str) -> tuple[Part, ...]:
+    if content is None or isinstance(content, str):
+        return (Text(content or ""),)
     parts = content if isinstance(content, list) else [None]
-    texts = [part.get("text") if isinstance(part, dict) else None for part in parts]
-    if not all(isinstance(text, str) for text in texts):
-        raise Unreadable(f"'{place}' must be text or a list of text parts.", place)
-    return "".join(text for text in texts if isinstance(text, str))
+    return tuple(_part(part, f"{place}.[{index}]") for index, part in enumerate(parts)) or (Text(""),)
+
+
+def _part(part: object, place: str) -> Part:
+    match part:
+        case {"type": "image_url", "image_url": {"url": str(url)}}:
+            return picture_at(url, f"{place}.image_url")
+        case {"text": str(text)}:
+            return Text(text)
+    raise Unreadable(f"'{place}' must be a part of text, or a picture in a data: address.", place)
+
+
+def picture_at(url: str, place: str) -> Image:
+    """The picture that an address of the form `data:image/…;base64,…` holds.
+
+    Raises:
+        Unreadable: it holds none; nothing is fetched from elsewhere.
+    """
+    head, comma, data = url.partition(",")
+    media_type, encoded = head.removeprefix("data:"), head.endswith(";base64")
+    if not head.startswith("data:image/") or not comma or not encoded:
+        raise Unreadable(f"'{place}' must hold the picture itself, as data:image/png;base64,…", place)
+    return picture(media_type.removesuffix(";base64"), data, place)
+
+
+def picture(media_type: object, data: object, place: str) -> Image:
+    """A picture out of its form and its bytes in base64.
+
+    Raises:
+        Unreadable: they are none.
+    """
+    try:
+        content = base64.b64decode(data, validate=True) if isinstance(data, str) else b""
+    except ValueError:
+        content = b""
+    if not content or not isinstance(media_type, str) or not media_type.startswith("image/"):
+        raise Unreadable(f"'{place}' holds no picture in base64.", place)
+    return Image(media_type, content)
 
 
 def _sampling(document: Mapping[str, Any]) -> Sampling:

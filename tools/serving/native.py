@@ -9,8 +9,8 @@ from typing import Any
 
 import orjson
 
-from semprop.providers.base import Choices, Constraint, JsonSchema, Message, Request, Role, Sampling
-from semprop.tools.serving.chat import Asked, Unreadable, number, options_of
+from semprop.providers.base import Choices, Constraint, JsonSchema, Message, Part, Request, Role, Sampling, Text
+from semprop.tools.serving.chat import Asked, Unreadable, number, options_of, picture, picture_at
 
 
 def document_of(body: bytes) -> dict[str, Any]:
@@ -58,7 +58,7 @@ def messages(body: bytes) -> Asked:
     turns = [_turn(item, index) for index, item in enumerate(listed)]
     if turns[0].role != "user":
         raise Unreadable('first message must use the "user" role', "messages.0.role")
-    system = _blocks(document.get("system"), "system")
+    system = _only_text(_blocks(document.get("system"), "system"), "system")
     request = Request(
         (*([Message.of("system", system)] if system else []), *turns),
         Sampling(
@@ -76,17 +76,37 @@ def _turn(item: object, index: int) -> Message:
     role = _TURNS.get(str(item.get("role"))) if isinstance(item, dict) else None
     if role is None or not isinstance(item, dict):
         raise Unreadable("Input should be 'user' or 'assistant'", f"messages.{index}.role")
-    return Message.of(role, _blocks(item.get("content"), f"messages.{index}.content"))
+    return Message(role, _blocks(item.get("content"), f"messages.{index}.content"))
 
 
-def _blocks(content: object, place: str) -> str:
+def _blocks(content: object, place: str) -> tuple[Part, ...]:
+    """Text, or a list of blocks of text and of pictures, as Anthropic's messages and OpenAI's responses write them."""
     if content is None or isinstance(content, str):
-        return content or ""
+        return (Text(content or ""),)
     blocks = content if isinstance(content, list) else [None]
-    texts = [block.get("text") if isinstance(block, dict) else None for block in blocks]
-    if not all(isinstance(text, str) for text in texts):
-        raise Unreadable("only text blocks are understood here", place)
-    return "".join(text for text in texts if isinstance(text, str))
+    return tuple(_block(block, f"{place}.{index}") for index, block in enumerate(blocks)) or (Text(""),)
+
+
+def _block(block: object, place: str) -> Part:
+    match block:
+        case {"type": "image", "source": {"type": "base64", "media_type": media_type, "data": data}}:
+            return picture(media_type, data, f"{place}.source")
+        case {"type": "input_image", "image_url": str(url)}:
+            return picture_at(url, f"{place}.image_url")
+        case {"text": str(text)}:
+            return Text(text)
+    raise Unreadable("only blocks of text, and of pictures that they hold themselves, are understood here", place)
+
+
+def _only_text(parts: tuple[Part, ...], place: str) -> str:
+    """What a system says.
+
+    Raises:
+        Unreadable: there is a picture in it.
+    """
+    if any(not isinstance(part, Text) for part in parts):
+        raise Unreadable("only text is understood here", place)
+    return "".join(part.text for part in parts if isinstance(part, Text))
 
 
 def _tool(document: Mapping[str, Any]) -> Constraint | None:
@@ -121,9 +141,10 @@ def generate(path: str, body: bytes) -> Asked:
         role = _PARTIES.get(str(item.get("role", "user"))) if isinstance(item, dict) else None
         if role is None or not isinstance(item, dict):
             raise Unreadable("Please use a valid role: user, model.", f"contents[{index}].role")
-        turns.append(Message.of(role, _parts(item, f"contents[{index}].parts")))
+        turns.append(Message(role, _parts(item, f"contents[{index}].parts")))
     instruction = document.get("systemInstruction", document.get("system_instruction"))
-    system = _parts(instruction, "systemInstruction.parts") if instruction is not None else ""
+    place = "systemInstruction.parts"
+    system = _only_text(_parts(instruction, place), place) if instruction is not None else ""
     config = document.get("generationConfig", document.get("generation_config", {}))
     if not isinstance(config, dict):
         raise Unreadable("Invalid value", "generationConfig")
@@ -143,13 +164,26 @@ def generate(path: str, body: bytes) -> Asked:
     return Asked(model or "unknown", request, fields, verb == "streamGenerateContent", usage_wanted=True)
 
 
-def _parts(item: object, place: str) -> str:
+_ADDRESSED = str.maketrans("-_", "+/")
+
+
+def _parts(item: object, place: str) -> tuple[Part, ...]:
     parts = item.get("parts") if isinstance(item, dict) else None
-    parts = [parts] if isinstance(parts, dict) else parts
-    texts = [part.get("text") if isinstance(part, dict) else None for part in parts] if isinstance(parts, list) else [1]
-    if not all(isinstance(text, str) for text in texts):
-        raise Unreadable("only parts of text are understood here", place)
-    return "".join(text for text in texts if isinstance(text, str))
+    listed = parts if isinstance(parts, list) else [parts]
+    return tuple(_part(part, f"{place}[{index}]") for index, part in enumerate(listed)) or (Text(""),)
+
+
+def _part(part: object, place: str) -> Part:
+    match part:
+        case {"inlineData": dict() as inside} | {"inline_data": dict() as inside}:
+            # The JSON of protocol buffers takes each field in either spelling; the service's own client mixes them.
+            kind, data = inside.get("mimeType", inside.get("mime_type")), inside.get("data")
+            # And bytes in either alphabet of base64, padded or not: it writes the one for addresses.
+            plain = data.translate(_ADDRESSED).rstrip("=") if isinstance(data, str) else ""
+            return picture(kind, plain + "=" * (-len(plain) % 4), f"{place}.inlineData")
+        case {"text": str(text)}:
+            return Text(text)
+    raise Unreadable("only parts of text and pictures that they hold themselves are understood here", place)
 
 
 def _response_schema(config: Mapping[str, Any]) -> Constraint | None:
@@ -203,7 +237,7 @@ def _input(item: object, index: int) -> Message:
     role = _ROLES.get(str(item.get("role"))) if isinstance(item, dict) else None
     if role is None or not isinstance(item, dict):
         raise Unreadable(f"Invalid value: 'input[{index}].role'.", f"input[{index}].role")
-    return Message.of(role, _blocks(item.get("content"), f"input[{index}].content"))
+    return Message(role, _blocks(item.get("content"), f"input[{index}].content"))
 
 
 def _format(document: Mapping[str, Any]) -> Constraint | None:
