@@ -115,7 +115,7 @@ async def run(plan: Plan, workload: Workload, around: Surrounding) -> Measured:
     stacks = {}
     for spec in plan.providers:
         stack = around.connect(_within(spec, plan.quota))
-        stacks[spec.name] = stack.within(valve.around(stack.price))
+        stacks[spec.name] = stack.within(valve.around(stack.price, stack.pictures))
     for name, stack in stacks.items():
         if plan.usd is not None and stack.price(Usage(input=1, output=1)) is None:
             raise StopError(
