@@ -16,6 +16,7 @@ from semprop.engine.training.runs import Call, Run
 from semprop.providers.base import Completion, Usage
 from semprop.providers.budget import NOTHING, PER_MESSAGE, PER_REQUEST, Amount, Caps, most_picodollars, settled
 from semprop.providers.layers import Price
+from semprop.providers.pictures import LARGEST
 from semprop.providers.specification import Specification
 
 UNBOUNDED = (
@@ -87,6 +88,7 @@ def _worst(request: Mapping[str, Any], price: Price) -> Amount:
     given = sum(len(message["content"].encode(errors="replace")) for message in request["messages"])
     if request["constraint"] is not None:
         given += len(orjson.dumps(request["constraint"]))
+    given += LARGEST * sum(message.get("pictures", 0) for message in request["messages"])
     given += PER_MESSAGE * len(request["messages"]) + PER_REQUEST
     produced = request["sampling"]["max_tokens"] or 0
     return Amount(1, given, produced, most_picodollars(given, produced, price))

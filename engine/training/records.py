@@ -118,11 +118,14 @@ def shortened(request: Request, place: Callable[[str], int]) -> dict[str, Any]:
 
 
 def expanded(document: dict[str, Any], text: Callable[[int], str]) -> dict[str, Any]:
-    """The inverse of `shortened`, for people: a picture is in words. `text` gives the text of a record."""
+    """The inverse of `shortened`, for people: pictures are in words, and a message says how many `pictures` it showed.
+    `text` gives the text of a record."""
     messages = []
     for message in document["messages"]:
         content = message["content"]
         if not isinstance(content, str):
+            pictures = sum(isinstance(part, dict) for part in content)
+            message = {**message, "pictures": pictures} if pictures else message
             content = "".join(_whole(part, text) for part in content)
         messages.append({**message, "content": content})
     return {**document, "messages": messages}

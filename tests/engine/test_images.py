@@ -25,13 +25,16 @@ from semprop.engine import (
 )
 from semprop.engine.errors import NodeError, SpecificationError
 from semprop.engine.example import normalised, split
-from semprop.engine.prompts import forward_request
+from semprop.engine.prompts.forward import forward_request
 from semprop.engine.tape import SlotValue, shown
 from semprop.engine.training.bodies import unpacked
 from semprop.engine.training.runs import Run
 from semprop.engine.training.specification import fingerprint
 from semprop.providers.base import Capabilities, Text
+from semprop.providers.layers import unpriced
+from semprop.providers.pictures import LARGEST
 from semprop.providers.scripted import Scripted
+from semprop.tools.budgets import amount_of
 
 BIG = [Image.of(png(40 + number, 40, number) + bytes(200)) for number in range(20)]
 """Each of more than 256 characters as an address, as nearly all pictures are."""
@@ -110,7 +113,11 @@ async def test_a_run_shows_pictures_forward_only_and_its_journal_holds_each_once
     for image in used:
         assert texts.count(image.url) == 1
     recorded = next(call for call in Run(tmp_path / "run").calls() if call.position.node == "seen")
-    assert recorded.request["messages"][-1]["content"] in [image.words for image in used]
+    turn = recorded.request["messages"][-1]
+    assert turn["content"] in [image.words for image in used]
+    assert turn["pictures"] == 1
+    # What it may have cost, where that is not known: as much as the dearest picture.
+    assert amount_of(replace(recorded, outcome=None, charges=(), unknown=1), unpriced).input > LARGEST
 
 
 def test_a_provider_without_a_place_for_pictures_is_refused_before_anything_is_asked():
