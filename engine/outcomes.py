@@ -200,7 +200,7 @@ def document_of(outcome: Outcome) -> dict[str, Any]:
             return {
                 "text": outcome.text,
                 "stop": str(outcome.stop),
-                "usage": [usage.input, usage.cached_read, usage.cache_write, usage.output, usage.reasoning],
+                "usage": [*_counts(usage), *([usage.member] if usage.member else [])],
                 "model": outcome.model,
                 "request_id": outcome.request_id,
                 "logprobs": [
@@ -213,6 +213,10 @@ def document_of(outcome: Outcome) -> dict[str, Any]:
                 ],
                 "attempts": outcome.attempts,
             }
+
+
+def _counts(usage: Usage) -> tuple[int | None, ...]:
+    return usage.input, usage.cached_read, usage.cache_write, usage.output, usage.reasoning
 
 
 def outcome_of(document: dict[str, Any]) -> Outcome:

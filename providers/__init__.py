@@ -16,6 +16,7 @@ from semprop.providers.base import (
     JsonSchema,
     LimitSeen,
     Message,
+    Mixture,
     Part,
     Provider,
     Quiescent,
@@ -44,6 +45,7 @@ from semprop.providers.layers import InFlight, Stack
 from semprop.providers.limiter import Limiter
 from semprop.providers.prices import Prices, price_of
 from semprop.providers.retry import RetryPolicy
+from semprop.providers.routing import Policy, Rules
 from semprop.providers.scripted import Scripted, VirtualClock
 from semprop.providers.specification import Specification
 from semprop.providers.specification import load as load_specifications
@@ -70,7 +72,9 @@ __all__ = [
     "LimitSeen",
     "Limiter",
     "Message",
+    "Mixture",
     "Part",
+    "Policy",
     "Prices",
     "Provider",
     "ProviderError",
@@ -80,6 +84,7 @@ __all__ = [
     "RetryError",
     "RetryPolicy",
     "Role",
+    "Rules",
     "Sampling",
     "Scripted",
     "Specification",

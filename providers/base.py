@@ -91,7 +91,8 @@ class Admission(NamedTuple):
     Lower `priority` goes first; at one priority flows (runs, say) share by `weight`; inside a flow lower `sequence`
     goes first, then whoever came first. `deadline` and `arrived` are in seconds on the stack's clock; `arrived` is when
     a request that is asked again first came, so that it keeps its place. `node` names what asks, for estimates of
-    length only. `sent` is counted up by a `Stack` as attempts go out.
+    length only. `sent` is counted up by a `Stack` as attempts go out. `pin` is what a pool of several models takes one
+    of them by (equal pins, the same model); `way` is what a pool notes of the request, and nobody else reads.
     """
 
     flow: str = ""
@@ -102,6 +103,8 @@ class Admission(NamedTuple):
     weight: float = 1.0
     arrived: float | None = None
     sent: Sent | None = None
+    pin: str = ""
+    way: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,13 +139,26 @@ class Stop(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens as the endpoint counted them; `None` where it did not say. `input` includes `cached_read`."""
+    """Tokens as the endpoint counted them; `None` where it did not say. `input` includes `cached_read`.
+
+    `member` is who of a pool counted them, since members differ in what they take for a token; empty outside of pools.
+    """
 
     input: int | None = None
     cached_read: int | None = None
     cache_write: int | None = None
     output: int | None = None
     reasoning: int | None = None
+    member: str = ""
+
+
+class Mixture(StrEnum):
+    """How many models answer in a provider's name. ONE; PINNED: one of several, always the same one for equal pins
+    (`Admission.pin`); ANY: several, whichever has room."""
+
+    ONE = ""
+    PINNED = "pinned"
+    ANY = "any"
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +211,8 @@ class Capabilities:
 
     `schema`: JSON-schema output can be asked for; where it cannot, prompts ask for tags. `choices`: output
     can be constrained to given texts. `simulated`: no language model answers, and reports must say so. `images`: its
-    format has a place for pictures (whether the model sees is the model's).
+    format has a place for pictures (whether the model sees is the model's). `mixture`: of how many models the replies
+    are.
     """
 
     schema: bool = True
@@ -203,6 +220,7 @@ class Capabilities:
     logprobs: bool = False
     simulated: bool = False
     images: bool = False
+    mixture: Mixture = Mixture.ONE
 
 
 @runtime_checkable

@@ -178,6 +178,19 @@ class Group:
                     wait = seconds
         return wait
 
+    def look(self, cost: Cost, now: float) -> float:
+        """The same for somebody who may go elsewhere, so that nobody waits for it yet."""
+        kept = [(book, book.blocked) for book, _ in self._drawn if isinstance(book, Account)]
+        wait = self.eta(cost, now)
+        for book, blocked in kept:
+            book.blocked = blocked
+        return wait
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether nothing succeeds, so that requests go out one at a time."""
+        return self.failures >= OUTAGE
+
     def too_large(self, cost: Cost) -> tuple[Book, float] | None:
         """The book whose whole limit is smaller than this cost, and the amount."""
         for book, resource in self._drawn:

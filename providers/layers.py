@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 import anyio
 
@@ -32,6 +32,14 @@ class Layer(Protocol):
 
     def statistics(self) -> Mapping[str, object]:
         """Counters and states, under names that no other layer uses."""
+
+
+@runtime_checkable
+class Several(Protocol):
+    """What an endpoint has besides that hands attempts on to stacks, which count them: a pool."""
+
+    def within(self, layer: Layer) -> Provider:
+        """The same with one more layer around each attempt of every stack."""
 
 
 def unpriced(usage: Usage) -> float | None:
@@ -68,7 +76,7 @@ class Stack:
         self._capabilities = capabilities
         self.price = price
         self.pictures = pictures
-        send: Send = _counted(endpoint.complete)
+        send: Send = endpoint.complete if isinstance(endpoint, Several) else _counted(endpoint.complete)
         for layer in reversed(self._layers):
             send = layer.around(send)
         self._send = send
@@ -101,9 +109,10 @@ class Stack:
 
     def within(self, layer: Layer) -> Stack:
         """The same provider with one more layer, innermost: around each attempt."""
+        several = self._endpoint if isinstance(self._endpoint, Several) else None
         return Stack(
-            self._endpoint,
-            (*self._layers, layer),
+            self._endpoint if several is None else several.within(layer),
+            self._layers if several is not None else (*self._layers, layer),
             identity=self._identity,
             capabilities=self._capabilities,
             price=self.price,

@@ -12,8 +12,7 @@ import asyncio
 import heapq
 import math
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 
 from semprop.providers import learning
@@ -24,46 +23,12 @@ from semprop.providers.errors import ErrorClass, ProviderError
 from semprop.providers.fairqueue import FairQueue, State, Waiter
 from semprop.providers.groups import Group, Lane, Permit
 from semprop.providers.limits import Cost, Dimension
-from semprop.providers.profiles import PROFILES, Profile
-from semprop.providers.reasons import fault, hopeless, late, reason
+from semprop.providers.lines import Place, Queued, Terms, first_in_line, give_up
+from semprop.providers.reasons import fault, hopeless, late
+
+__all__ = ["Limiter", "Terms"]
 
 _NOBODY = Admission()
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What a provider's requests are bound by.
-
-    Attributes:
-        account: who pays: requests of one account and group share limits.
-        group: the models that share them; often one model.
-        limits: (dimension, amount) that bind account and group, as stated by a user.
-        account_limits: the same for the account as a whole, over all its groups.
-        in_flight: requests at once; None: found out, between the profile's `start` and `most`.
-        profile: the service's habits.
-    """
-
-    account: str
-    group: str
-    limits: tuple[tuple[str, float], ...] = ()
-    account_limits: tuple[tuple[str, float], ...] = ()
-    in_flight: int | None = None
-    profile: Profile = PROFILES["unknown"]
-
-
-class _Queued(Waiter):
-    """A waiter, its cost, and the future that it waits on."""
-
-    __slots__ = ("cost", "deadline", "future", "permit")
-
-    def __init__(self, admission: Admission, cost: Cost, arrived: float, size: float) -> None:
-        place = arrived if admission.arrived is None else admission.arrived
-        super().__init__(admission.flow, admission.weight, admission.priority, admission.sequence, place, size)
-        self.returns = admission.arrived is not None
-        self.cost = cost
-        self.deadline = admission.deadline
-        self.future: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()
-        self.permit: Permit | None = None
 
 
 class Limiter:
@@ -97,7 +62,7 @@ class Limiter:
         self._order = 0
         self._open = 0
         self._timer: Handle | None = None
-        self._deadlines: list[tuple[float, int, FairQueue, _Queued]] = []
+        self._deadlines: list[tuple[float, int, Queued]] = []
 
     def __repr__(self) -> str:
         return f"Limiter(groups={list(self._groups)}, waiting={self._queued}, permits={self._open})"
@@ -144,24 +109,67 @@ class Limiter:
             granted = self._try(lane, cost, now)
             if granted is not None:
                 return granted
-        queue = self._lanes[lane.groups]
-        queued = _Queued(admission, cost, now, max(group.size(cost) for group in lane.groups) or 1.0)
-        queue.push(queued)
-        self._count(lane.groups, 1)
-        if queued.deadline is not None:
-            heapq.heappush(self._deadlines, (queued.deadline, id(queued), queue, queued))
+        queued = self._stand(Queued(admission, Place(lane, cost), now))
         self._pump(now)
         try:
-            return await queued.future
+            permit = await queued.future
         except BaseException:
             # Cancelled, or refused by the pump. A grant that came too late to be used is given back whole.
             if queued.permit is not None:
                 self.give_back(queued.permit)
             elif queued.state is State.WAITING:
-                queue.drop(queued)
-                self._count(lane.groups, -1)
+                self._drop(queued)
                 self._pump(self._clock.now())
             raise
+        if permit is None:
+            raise RuntimeError("a turn came without a permit")
+        return permit
+
+    def wait(self, place: Place) -> float:
+        """Seconds until a request that came now could be sent there: 0 where there is room and nobody waits for it;
+        infinite where it has to wait for others, or until something comes back."""
+        now, wait = self._clock.now(), 0.0
+        for group in place.lane.groups:
+            wait = max(wait, math.inf if group.waiting else group.look(place.cost, now))
+        return wait
+
+    def acquire_nowait(self, place: Place) -> Permit | None:
+        """Leave to send where there is room and nobody waits for it; None elsewhere."""
+        is_free = not any(group.waiting for group in place.lane.groups)
+        return self._try(place.lane, place.cost, self._clock.now()) if is_free else None
+
+    async def acquire_any(
+        self, places: Sequence[Place], admission: Admission = _NOBODY, seconds: float | None = None
+    ) -> Permit | None:
+        """Leave to send at whichever of several places has room first: its turn is kept in the queue of each.
+
+        Args:
+            seconds: after which None is given; None: it waits for as long as it takes.
+
+        Raises:
+            ItemError: as `acquire`, once none of the places can take it any more; the last one's error.
+        """
+        now = self._clock.now()
+        future: asyncio.Future[Permit | None] = asyncio.get_running_loop().create_future()
+        beside = [self._stand(Queued(admission, place, now, future)) for place in places]
+        for queued in beside:
+            queued.beside = beside
+        self._pump(now)
+        timer = None if seconds is None else self._clock.call_later(seconds, lambda: give_up(future))
+        try:
+            return await future
+        except BaseException:
+            for queued in beside:
+                if queued.permit is not None:
+                    self.give_back(queued.permit)
+            raise
+        finally:
+            if timer is not None:
+                timer.cancel()
+            for queued in beside:
+                if queued.state is State.WAITING:
+                    self._drop(queued)
+            self._pump(self._clock.now())
 
     def settle(self, permit: Permit, cost: Cost, seen: tuple[LimitSeen, ...] = ()) -> None:
         """The request was answered, and cost this in the end; its reply told of these limits.
@@ -235,18 +243,8 @@ class Limiter:
                 continue
             head = queue.head(now)
             entry = dict(groups[0].statistics(now))
-            if isinstance(head, _Queued):
-                wait, blocker = max((group.eta(head.cost, now), group.name) for group in groups)
-                why = reason(self._groups[blocker], head.cost, now)
-                entry["next"] = {
-                    "flow": head.flow,
-                    "priority": head.priority,
-                    "waited_seconds": round(now - head.arrived, 3),
-                    "eta_seconds": None if wait == math.inf else round(wait, 3),
-                    "kind": why.kind.value,
-                    "dimension": why.dimension,
-                    "waits_for": why.words,
-                }
+            if isinstance(head, Queued):
+                entry["next"] = first_in_line(head, groups, now)
             shown[groups[0].name] = entry
         return shown
 
@@ -292,6 +290,17 @@ class Limiter:
             group.take(cost, now, permit)
         return permit
 
+    def _stand(self, queued: Queued) -> Queued:
+        self._lanes[queued.groups].push(queued)
+        self._count(queued.groups, 1)
+        if queued.deadline is not None:
+            heapq.heappush(self._deadlines, (queued.deadline, id(queued), queued))
+        return queued
+
+    def _drop(self, queued: Queued) -> None:
+        self._lanes[queued.groups].drop(queued)
+        self._count(queued.groups, -1)
+
     def _pump(self, now: float) -> None:
         """Grant what can be granted; then set the timer for the next time at which something can."""
         if self._timer is not None:
@@ -310,8 +319,7 @@ class Limiter:
             groups, queue, head = chosen
             if head.future.done():
                 # Its task is being cancelled and has not run yet.
-                queue.drop(head)
-                self._count(groups, -1)
+                self._drop(head)
                 continue
             wait = 0.0
             for group in groups:
@@ -326,7 +334,7 @@ class Limiter:
                 continue
             error = hopeless(groups, head.cost, wait, now, deadline=head.deadline, patience=self._patience)
             if error is not None:
-                self._fail(queue, groups, head, error)
+                self._fail(head, error)
                 continue
             # The head waits, and nobody who needs what it waits for may pass it.
             claimed.update(groups)
@@ -340,29 +348,26 @@ class Limiter:
         self._timer = None
         self._pump(self._clock.now())
 
-    def _next(self, claimed: set[Group], now: float) -> tuple[tuple[Group, ...], FairQueue, _Queued] | None:
+    def _next(self, claimed: set[Group], now: float) -> tuple[tuple[Group, ...], FairQueue, Queued] | None:
         """The head of the lane whose turn it is: lowest priority number first, then oldest."""
-        best: tuple[tuple[Group, ...], FairQueue, _Queued] | None = None
+        best: tuple[tuple[Group, ...], FairQueue, Queued] | None = None
         for groups, queue in self._lanes.items():
             if not queue.waiting or not claimed.isdisjoint(groups):
                 continue
             head = queue.head(now)
-            if isinstance(head, _Queued) and (best is None or _before(head, best[2])):
+            if isinstance(head, Queued) and (best is None or _before(head, best[2])):
                 best = (groups, queue, head)
         return best
 
-    def _fail(self, queue: FairQueue, groups: tuple[Group, ...], queued: _Queued, error: ProviderError) -> None:
-        queue.drop(queued)
-        self._count(groups, -1)
-        if not queued.future.done():
-            queued.future.set_exception(error)
+    def _fail(self, queued: Queued, error: ProviderError) -> None:
+        self._drop(queued)
+        queued.refuse(error)
 
     def _expire(self, now: float) -> None:
-        while self._deadlines and (self._deadlines[0][0] <= now or self._deadlines[0][3].state is not State.WAITING):
-            deadline, _, queue, queued = heapq.heappop(self._deadlines)
+        while self._deadlines and (self._deadlines[0][0] <= now or self._deadlines[0][2].state is not State.WAITING):
+            deadline, _, queued = heapq.heappop(self._deadlines)
             if queued.state is State.WAITING:
-                groups = next(groups for groups, known in self._lanes.items() if known is queue)
-                self._fail(queue, groups, queued, late(groups[0], None, deadline - now))
+                self._fail(queued, late(queued.groups[0], None, deadline - now))
 
     def _close(self, permit: Permit) -> float:
         if not permit.open:

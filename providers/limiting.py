@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from semprop.providers.base import Completion, Request
+from semprop.providers.base import Completion, Request, Usage
 from semprop.providers.errors import ProviderError
 from semprop.providers.estimates import Estimator, length
 from semprop.providers.layers import Send
 from semprop.providers.limiter import Limiter, Terms
 from semprop.providers.limits import Cost
+from semprop.providers.lines import Place
 from semprop.providers.pictures import UNTOLD, Pictures
 from semprop.providers.profiles import cost_of, settled
 
@@ -38,13 +39,14 @@ class Limits:
         return f"Limits({self._lane.name}, {self._limiter!r})"
 
     def around(self, send: Send) -> Send:
-        """`send`, each time after a permit."""
+        """`send`, each time after a permit: its own, or the one that a pool brings along."""
         limiter, lane, pictures = self._limiter, self._lane, self._pictures
 
         async def complete(request: Request) -> Completion:
             characters, seen = length(request), pictures.expected(request)
             cost = self._cost(request, characters, seen)
-            permit = await limiter.acquire(lane, cost, request.admission)
+            chosen = request.admission.way
+            permit = await limiter.acquire(lane, cost, request.admission) if chosen is None else chosen.permit
             try:
                 completion = await send(request)
             except ProviderError as error:
@@ -64,6 +66,31 @@ class Limits:
         """What a request is taken to cost before it is sent."""
         return self._cost(request, length(request), self._pictures.expected(request))
 
+    def place(self, request: Request) -> Place:
+        """Where it would be sent, for a pool that chooses."""
+        return Place(self._lane, self.cost(request))
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether nothing succeeds there."""
+        return self._lane.groups[0].is_failing
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that are out."""
+        return self._lane.groups[0].in_flight
+
+    @property
+    def in_flight_limit(self) -> int:
+        """As many as may be, for now."""
+        return int(self._lane.groups[0].slots.limit)
+
+    def usage(self, request: Request) -> Usage:
+        """The tokens that a request is expected to take."""
+        estimator = self._estimator
+        given = estimator.input_tokens(request) + self._pictures.expected(request)
+        return Usage(round(given), 0, 0, round(estimator.output_tokens(request)))
+
     def _cost(self, request: Request, characters: int, pictures: int) -> Cost:
         estimator = self._estimator
         given = pictures + estimator.of_length(characters, len(request.messages), request.admission.node)
@@ -73,8 +100,8 @@ class Limits:
         """Bounds, who is in flight and who waits; `limits` says of every group and dimension why it does not run."""
         group = self._lane.groups[0]
         return {
-            "in_flight_limit": int(group.slots.limit),
-            "in_flight": group.in_flight,
+            "in_flight_limit": self.in_flight_limit,
+            "in_flight": self.in_flight,
             "in_flight_peak": group.peak,
             "waiting": group.waiting,
             "limits": self._limiter.statistics(),

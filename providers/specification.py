@@ -15,17 +15,26 @@ from typing import Any
 import orjson
 from yarl import URL
 
-from semprop.providers.base import Capabilities, Sampling
-from semprop.providers.errors import ErrorClass, StopError
+from semprop.providers.base import Capabilities, Mixture, Sampling
+from semprop.providers.errors import StopError
 from semprop.providers.hedging import Hedge
 from semprop.providers.kinds import KINDS
-from semprop.providers.limits import PERIODS, RESOURCES, Dimension
 from semprop.providers.price_tables import prices_in
 from semprop.providers.prices import Prices
 from semprop.providers.profiles import PROFILES
+from semprop.providers.routing import Policy, Rules
+from semprop.providers.tables import Table, fault
 
-_SPELLED = ("kind", "model", "base", "name")
-"""What a specification has from its text or its table's name."""
+POOL = "pool"
+"""What stands before the colon of a pool, and names its tables."""
+
+_OF_POOLS = (
+    *("members", "model", "policy", "patience", "affinity", "on_refusal", "mixed"),
+    *("sampling", "capabilities", "hedge"),
+)
+
+_SPELLED = ("kind", "model", "base", "name", "members", "rules")
+"""What a specification has from its text or its table's name, and what pools have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +65,8 @@ class Specification:
         stream: whether replies come in events, so that their first token and gaps are timed; the text is the same.
         prompt_cache: whether prompts are marked for a service whose prompt cache wants to be told (Anthropic).
         capabilities: single promises, in place of the kind's own.
+        members: those of a pool, in their order; its `model` is what its user says that all of them are.
+        rules: how a pool routes.
     """
 
     kind: str
@@ -81,11 +92,27 @@ class Specification:
     hedge: Hedge | None = None
     stream: bool = False
     prompt_cache: bool = False
+    members: tuple[Specification, ...] = ()
+    rules: Rules = Rules()
 
     @property
     def text(self) -> str:
-        """How it is written: `parse` gives the same kind, model and base back."""
+        """How it is written: `parse` gives the same kind, model and base back, of a pool name and members."""
+        if self.members:
+            return f"{POOL}:{','.join(each.called for each in self.members)}"
         return f"{self.kind}:{self.model}" + (f"@{self.base}" if self.base else "")
+
+    @property
+    def called(self) -> str:
+        """What people call it: its name, or how it is written."""
+        return self.name or self.text
+
+    @property
+    def mixture(self) -> Mixture:
+        """Of how many models its replies are: members of one name are one, and so are those of which it is said."""
+        if self.model or not self.members:
+            return Mixture.ONE
+        return Mixture.PINNED if self.rules.is_pinned else Mixture.ANY
 
     def shown(self, identity: str) -> str:
         """The identity that content keys hold: the endpoint's own or the one given, and every setting that
@@ -101,24 +128,27 @@ class Specification:
 
 
 def parse(text: str) -> Specification:
-    """Read `kind:model[@http(s)://base]`: the kind ends at the first colon, the base begins at the last `@http`.
+    """Read `kind:model[@http(s)://base]`: the kind ends at the first colon, the base begins at the last `@http`; or
+    a pool of such (`pool_in`).
 
     Raises:
         StopError: no such kind, no model, or a base that is none (CONFIGURATION); it lists the kinds.
     """
     kind, colon, rest = text.strip().partition(":")
+    if kind == POOL and colon:
+        return pool_in(rest, {})
     if not colon or kind not in KINDS:
-        raise _fault(f"there is no provider {_short(text)}; {_kinds()}")
+        raise fault(f"there is no provider {_short(text)}; {_kinds()}")
     begin = max(rest.rfind("@http://"), rest.rfind("@https://"))
     model, base = (rest[:begin], rest[begin + 1 :]) if begin >= 0 else (rest, None)
     if not model and kind != "simulated":
-        raise _fault(f"the provider {_short(text)} names no model; {_kinds()}")
+        raise fault(f"the provider {_short(text)} names no model; {_kinds()}")
     if base is not None:
         if not KINDS[kind].moves:
-            raise _fault(f"the provider {_short(kind + ':' + model)} takes no address: leave out everything from @")
+            raise fault(f"the provider {_short(kind + ':' + model)} takes no address: leave out everything from @")
         _check_base(base)
     elif KINDS[kind].is_http and not KINDS[kind].base:
-        raise _fault(f"the provider {_short(text)} names no address: write {KINDS[kind].written}")
+        raise fault(f"the provider {_short(text)} names no address: write {KINDS[kind].written}")
     return Specification(kind, model, base)
 
 
@@ -131,25 +161,52 @@ def resolve(text: str, named: Mapping[str, Specification]) -> Specification:
     text = text.strip()
     if text in named:
         return named[text]
+    if text.startswith(f"{POOL}:"):
+        return pool_in(text.removeprefix(f"{POOL}:"), named)
     if ":" not in text:
         names = f"the providers file names {', '.join(named)}; " if named else ""
-        raise _fault(f"there is no provider {_short(text)}; {names}{_kinds()}")
+        raise fault(f"there is no provider {_short(text)}; {names}{_kinds()}")
     return parse(text)
 
 
 def load(path: Path | str) -> dict[str, Specification]:
-    """The tables `[provider.NAME]` of a TOML file, in its order.
+    """The tables `[provider.NAME]` and `[pool.NAME]` of a TOML file, or of the same as JSON, in its order.
 
     Raises:
         StopError: the file cannot be read, or holds something that no table takes (CONFIGURATION).
     """
     try:
-        document = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        text = Path(path).read_text(encoding="utf-8")
+        document = orjson.loads(text) if Path(path).suffix == ".json" else tomllib.loads(text)
     except (OSError, UnicodeDecodeError) as error:
-        raise _fault(f"the providers file {path} cannot be read: {error}; give the path of a TOML file") from error
+        raise fault(f"the providers file {path} cannot be read: {error}; give the path of a TOML file") from error
     except tomllib.TOMLDecodeError as error:
-        raise _fault(f"the providers file {path} is not TOML: {error}; see [provider.NAME] in the README") from error
+        raise fault(f"the providers file {path} is not TOML: {error}; see [provider.NAME] in the README") from error
+    except orjson.JSONDecodeError as error:
+        raise fault(
+            f"the providers file {path} is not JSON: {error}; write the tables of the README as objects"
+        ) from error
+    if not isinstance(document, dict):
+        raise fault(f"the providers file {path} must hold one object")
     return tables(document, str(path))
+
+
+def check_one_model(specification: Specification) -> None:
+    """Refuse a pool of several models where nobody can say which of them is wanted.
+
+    Raises:
+        StopError: it is one (CONFIGURATION).
+    """
+    if specification.mixture is Mixture.ANY:
+        raise fault(
+            f"the pool {specification.called!r} has several models ({', '.join(_models(specification))}): say "
+            '`model = "NAME"` if all are the same one under different names, or `mixed = "pinned"` to have equal '
+            "requests answered by one of them, always the same"
+        )
+
+
+def _models(specification: Specification) -> list[str]:
+    return list(dict.fromkeys(member.model for member in specification.members))
 
 
 def tables(document: Mapping[str, Any], where: str) -> dict[str, Specification]:
@@ -158,38 +215,72 @@ def tables(document: Mapping[str, Any], where: str) -> dict[str, Specification]:
     Raises:
         StopError: something that no table takes (CONFIGURATION).
     """
-    others = [name for name in document if name != "provider"]
-    found = document.get("provider", {})
-    if others or not isinstance(found, dict):
-        raise _fault(f"{where}: [{', '.join(others) or 'provider'}] is unknown: only tables [provider.NAME] are read")
-    read = {}
-    for name, table in found.items():
-        place = f"{where}, [provider.{name}]"
-        if not isinstance(table, dict):
-            raise _fault(f"{place}: it must be a table")
-        if ":" in name or not name.strip():
-            raise _fault(f"{place}: a name holds no colon, which would make it `kind:model`; choose another")
-        read[name] = _Table(place, table).specification(name)
+    others = [name for name in document if name not in ("provider", POOL)]
+    parts = {kind: document.get(kind, {}) for kind in ("provider", POOL)}
+    wrong = others or [kind for kind, part in parts.items() if not isinstance(part, dict)]
+    if wrong:
+        raise fault(f"{where}: [{', '.join(wrong)}] is unknown: only tables [provider.NAME] and [pool.NAME] are read")
+    read: dict[str, Specification] = {}
+    for kind, part in parts.items():
+        for name, table in part.items():
+            place = f"{where}, [{kind}.{name}]"
+            if not isinstance(table, dict):
+                raise fault(f"{place}: it must be a table")
+            if ":" in name or not name.strip():
+                raise fault(f"{place}: a name holds no colon, which would make it `kind:model`; choose another")
+            if name in read:
+                raise fault(f"{place}: a provider has the same name; choose another")
+            entry = _Table(place, table)
+            read[name] = entry.specification(name) if kind == "provider" else entry.pool(name, read)
     return read
 
 
-@dataclass(frozen=True, slots=True)
-class _Table:
-    """One table of a providers file, read with faults that name the place."""
+def pool_in(text: str, named: Mapping[str, Specification]) -> Specification:
+    """A pool that is written out: `MEMBER,MEMBER,…[;SETTING=VALUE…]`, with the settings of a table `[pool.NAME]` that
+    are words or numbers, and `name`. A piece that begins no member goes on with the one before it.
 
-    place: str
-    table: Mapping[str, Any]
+    Raises:
+        StopError: a member or a setting is at fault (CONFIGURATION).
+    """
+    listed, *settings = text.split(";")
+    members: list[str] = []
+    for piece in listed.split(","):
+        if members and piece.strip() not in named and piece.strip().partition(":")[0] not in KINDS:
+            members[-1] += f",{piece}"
+        else:
+            members.append(piece)
+    table: dict[str, Any] = {"members": members}
+    for setting in settings:
+        name, _, value = setting.partition("=")
+        table[name.strip()] = _WRITTEN.get(value.strip(), value.strip())
+    place = f"the pool {_short(text)}"
+    for name in ("patience",):
+        try:
+            table |= {name: float(table[name])} if name in table else {}
+        except ValueError as error:
+            raise fault(f"{place}: {name!r} must be a number of seconds") from error
+    called = str(table.pop("name", ""))
+    return _Table(place, table).pool(called, named)
+
+
+_WRITTEN: Mapping[str, bool] = {"true": True, "false": False}
+
+
+class _Table(Table):
+    """One table of a providers file."""
+
+    __slots__ = ()
 
     def specification(self, name: str) -> Specification:
         """The table's specification."""
         self.only(("spec", *(item.name for item in fields(Specification) if item.name not in _SPELLED)))
         if "spec" not in self.table:
-            raise _fault(f'{self.place}: `spec` is missing: write spec = "kind:model"; {_kinds()}')
+            raise fault(f'{self.place}: `spec` is missing: write spec = "kind:model"; {_kinds()}')
         spec = self.text("spec") or ""
         try:
             parsed = parse(spec)
         except StopError as error:
-            raise _fault(f"{self.place}: {error}") from error
+            raise fault(f"{self.place}: {error}") from error
         timeout = self.number("timeout")
         return replace(
             parsed,
@@ -215,59 +306,57 @@ class _Table:
             prompt_cache=self.switch("prompt_cache"),
         )
 
-    def limits(self, name: str) -> tuple[tuple[str, float], ...]:
-        """A table of limits, `"requests/minute" = 500`, in the order of the file."""
-        inner = self.inner(name)
-        read = []
-        for dimension in inner.table:
-            if Dimension.parse(dimension) is None:
-                raise _fault(
-                    f"{inner.place}: there is no limit {dimension!r}: write {', '.join(RESOURCES)}, then a slash and "
-                    f'{", ".join(PERIODS)}, as in "requests/minute" = 500'
-                )
-            amount = inner.number(dimension)
-            if not amount:
-                raise inner.wrong(dimension, "a number above 0")
-            read.append((dimension, amount))
-        return tuple(read)
+    def pool(self, name: str, named: Mapping[str, Specification]) -> Specification:
+        """The pool of a table `[pool.NAME]`."""
+        self.only(_OF_POOLS)
+        members = self.members(named)
+        models = list(dict.fromkeys(member.model for member in members))
+        mixed = self.word("mixed", ("pinned",))
+        model = self.text("model") or (models[0] if len(models) == 1 else "")
+        if mixed is not None and model:
+            raise fault(f"{self.place}: all members are {model!r}, so there is nothing to pin: leave `mixed` out")
+        if len(dict.fromkeys(member.sampling for member in members)) > 1:
+            raise fault(f"{self.place}: its members draw in different ways: give `sampling` to the pool, not to them")
+        policy = self.word("policy", tuple(Policy))
+        return Specification(
+            POOL,
+            model,
+            name=name,
+            sampling=self.sampling(),
+            capabilities=self.capabilities(),
+            hedge=self.hedge(),
+            members=members,
+            rules=Rules(
+                policy=Rules().policy if policy is None else Policy(policy),
+                patience=self.number("patience"),
+                affinity="affinity" not in self.table or self.switch("affinity"),
+                passes_refusals=self.word("on_refusal", ("stop", "next")) == "next",
+                is_pinned=mixed is not None,
+            ),
+        )
+
+    def members(self, named: Mapping[str, Specification]) -> tuple[Specification, ...]:
+        """The members of a pool, which are no pools and differ in what they are called."""
+        texts = self.table.get("members")
+        if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
+            raise self.wrong("members", 'a list of names and providers, as ["mine", "openai:gpt-4o-mini"]')
+        try:
+            members = tuple(resolve(text, named) for text in texts)
+        except StopError as error:
+            raise fault(f"{self.place}: {error}") from error
+        called = [member.called for member in members]
+        twice = next((each for place, each in enumerate(called) if each in called[:place]), None)
+        if twice is not None:
+            raise fault(f"{self.place}: {twice!r} is a member twice; name each once")
+        for member in members:
+            if member.members or member.hedge is not None:
+                what = "is a pool itself" if member.members else "has a `hedge`"
+                raise fault(f"{self.place}: the member {member.called!r} {what}: give that to the pool as a whole")
+        return members
 
     def profile(self) -> str | None:
         """The name of a service's habits."""
-        name = self.text("profile")
-        if name is not None and name not in PROFILES:
-            raise self.wrong("profile", f"one of {', '.join(PROFILES)}")
-        return name
-
-    def hedge(self) -> Hedge | None:
-        """`{after = "p95" or seconds, extra = share}`; both may be left out."""
-        if "hedge" not in self.table:
-            return None
-        inner = self.inner("hedge")
-        inner.only(tuple(item.name for item in fields(Hedge)))
-        after, extra = inner.table.get("after", "p95"), inner.number("extra")
-        if after != "p95" and not inner.number("after"):
-            raise inner.wrong("after", 'seconds above 0, or "p95"')
-        if extra is not None and not 0 < extra <= 1:
-            raise inner.wrong("extra", "a share above 0 and at most 1")
-        return Hedge("p95" if after == "p95" else float(after), Hedge().extra if extra is None else extra)
-
-    def sampling(self) -> Sampling | None:
-        """The defaults of sampling; fields that are not named stay open."""
-        inner = self.inner("sampling")
-        inner.only(("temperature", "top_p", "max_tokens", "seed", "stop", "top_logprobs"))
-        stop = inner.table.get("stop", [])
-        if not isinstance(stop, list) or not all(isinstance(item, str) for item in stop):
-            raise inner.wrong("stop", "a list of texts")
-        if not inner.table:
-            return None
-        return Sampling(
-            temperature=inner.number("temperature"),
-            top_p=inner.number("top_p"),
-            max_tokens=inner.count("max_tokens"),
-            seed=inner.count("seed"),
-            stop=tuple(stop),
-            top_logprobs=inner.count("top_logprobs"),
-        )
+        return self.word("profile", tuple(PROFILES))
 
     def prices(self) -> Prices | None:
         """The user's own prices."""
@@ -277,63 +366,11 @@ class _Table:
     def capabilities(self) -> tuple[tuple[str, bool], ...]:
         """Single promises, in the order of the file."""
         inner = self.inner("capabilities")
-        inner.only(tuple(item.name for item in fields(Capabilities) if item.name != "simulated"))
+        inner.only(tuple(item.name for item in fields(Capabilities) if item.name not in ("simulated", "mixture")))
         for name, value in inner.table.items():
             if not isinstance(value, bool):
                 raise inner.wrong(name, "true or false")
         return tuple(inner.table.items())
-
-    def only(self, names: tuple[str, ...]) -> None:
-        """Raise for a key that is none of the names."""
-        for name in self.table:
-            if name not in names:
-                raise _fault(f"{self.place}: {name!r} is unknown: it takes {', '.join(names)}")
-
-    def inner(self, name: str) -> _Table:
-        """The table inside this one; empty if there is none."""
-        value = self.table.get(name, {})
-        if not isinstance(value, dict):
-            raise self.wrong(name, "a table")
-        return _Table(f"{self.place}, {name}", value)
-
-    def switch(self, name: str) -> bool:
-        """True or false; false if there is nothing."""
-        value = self.table.get(name, False)
-        if not isinstance(value, bool):
-            raise self.wrong(name, "true or false")
-        return value
-
-    def text(self, name: str) -> str | None:
-        """A text, or None if there is none."""
-        value = self.table.get(name)
-        if value is not None and not isinstance(value, str):
-            raise self.wrong(name, "a text")
-        return value
-
-    def texts(self, name: str) -> tuple[tuple[str, str], ...]:
-        """A table of texts."""
-        inner = self.inner(name)
-        return tuple((key, inner.text(key) or "") for key in inner.table)
-
-    def number(self, name: str) -> float | None:
-        """A finite number that is not negative, or None if there is none."""
-        value = self.table.get(name)
-        if value is None:
-            return None
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
-            raise self.wrong(name, "a number of 0 or more")
-        return float(value)
-
-    def count(self, name: str) -> int | None:
-        """A whole number that is not negative, or None if there is none."""
-        value = self.table.get(name)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
-            raise self.wrong(name, "a whole number of 0 or more")
-        return value
-
-    def wrong(self, name: str, wanted: str) -> StopError:
-        """The fault of a value of the wrong type."""
-        return _fault(f"{self.place}: {name!r} must be {wanted}")
 
 
 def _check_base(base: str) -> None:
@@ -341,23 +378,20 @@ def _check_base(base: str) -> None:
         url = URL(base)
         host, user = url.host, url.user
     except ValueError as error:
-        raise _fault(f"the base address cannot be read ({error}): write @https://HOST[:PORT]/PATH") from error
+        raise fault(f"the base address cannot be read ({error}): write @https://HOST[:PORT]/PATH") from error
     if user is not None:
-        raise _fault("the base address holds a user or a password: leave it out and name a variable as `key_env`")
+        raise fault("the base address holds a user or a password: leave it out and name a variable as `key_env`")
     if not host or url.query_string or url.fragment or any(character.isspace() for character in base):
-        raise _fault(
+        raise fault(
             f"the base address {base!r} must be @https://HOST[:PORT]/PATH; parameters go into `query` of the "
             "providers file"
         )
 
 
 def _kinds() -> str:
-    return "the kinds are: " + "; ".join(kind.written for kind in KINDS.values())
+    kinds = (kind.written for kind in KINDS.values())
+    return f"the kinds are: {'; '.join(kinds)}; {POOL}:MEMBER,MEMBER (several that answer in one name)"
 
 
 def _short(text: str) -> str:
     return repr(text if len(text) <= 80 else text[:80] + "…")
-
-
-def _fault(message: str) -> StopError:
-    return StopError(message, ErrorClass.CONFIGURATION, attempts=0)

@@ -6,20 +6,24 @@ opens nothing: keys, certificates and weights are looked for at the first call.
     defaults → meter → hedge → retry → limits → valve → http, embedded or simulated
 
 A request that waits to be asked again stands outside the limits: it holds no place in flight, and keeps its place
-in the queue.
+in the queue. A pool has the choice of a member where a single provider has its limits:
+
+    defaults → meter → entrance → hedge → retry → routes → one of: (defaults → limits → valve → http, …)
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from random import Random
+from typing import Any, NamedTuple
 
 import orjson
+import structlog
 from yarl import URL
 
 from semprop.providers import embedded, simulated
-from semprop.providers.base import Provider
+from semprop.providers.base import Capabilities, Provider, Usage
 from semprop.providers.endpoints import over_http
 from semprop.providers.hedging import Hedge, Hedging
 from semprop.providers.kinds import KINDS
@@ -27,14 +31,19 @@ from semprop.providers.layers import Defaults, InFlight, Layer, Meter, Price, St
 from semprop.providers.learning import limiter_waits
 from semprop.providers.limiter import Limiter, Terms
 from semprop.providers.limiting import Limits
+from semprop.providers.members import Member, Pace, Pool, Signed, Tariffs, dearest_pictures
 from semprop.providers.pictures import Pictures
 from semprop.providers.prices import Free, Processing, price_of
 from semprop.providers.profiles import PROFILES, Profile, profile_of
 from semprop.providers.retry import Retry
+from semprop.providers.routes import Entrance, Routes
+from semprop.providers.routing import Policy
 from semprop.providers.specification import Specification, resolve
 from semprop.providers.surroundings import Surroundings
 from semprop.providers.transport import Transport
 from semprop.providers.valve import Valve
+
+_log = structlog.get_logger(__name__)
 
 IN_FLIGHT: Mapping[str, int] = {"embedded": 1, "simulated": 64}
 """Requests at once where nobody said: one for the embedded model, whose replies repeat only so. Found out for
@@ -74,6 +83,51 @@ def connect(
     if isinstance(specification, str):
         specification = resolve(specification, named or {})
     around = surroundings or Surroundings()
+    if limiter is None:
+        limiter = Limiter(clock=around.clock, random=around.random or Random())
+    ground = _Ground(around, limiter, transport, valve, in_flight)
+    hedge = hedge or specification.hedge
+    if specification.members:
+        return _pooled(specification, ground, hedge)
+    made = _made(specification, ground)
+    price = made.price
+    layers = [*_outer(specification, ground, price)]
+    retry = Retry(around.retry, around.clock, ground.random, limiter_waits)
+    layers += [retry, made.limits] if hedge is None else [Hedging(hedge, around.clock, retry, made.limits)]
+    layers += made.inner
+    endpoint = made.endpoint
+    shown, promised = specification.shown, _promised(specification, endpoint)
+    return Stack(endpoint, layers, identity=shown, capabilities=promised, price=price, pictures=made.pictures)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """What all providers that are connected together stand on."""
+
+    around: Surroundings
+    limiter: Limiter
+    transport: Transport | None
+    valve: Valve | None
+    in_flight: int | InFlight | None
+
+    @property
+    def random(self) -> Random:
+        """What draws waits."""
+        return self.around.random or Random()
+
+
+class _Made(NamedTuple):
+    """A provider's inner parts: what it sends to, under which limits, and what stands between."""
+
+    endpoint: Provider
+    limits: Limits
+    inner: tuple[Layer, ...]
+    price: Price
+    pictures: Pictures
+
+
+def _made(specification: Specification, ground: _Ground) -> _Made:
+    in_flight = ground.in_flight
     if in_flight is None:
         in_flight = (
             specification.in_flight if specification.in_flight is not None else IN_FLIGHT.get(specification.kind)
@@ -82,26 +136,72 @@ def connect(
     bound = in_flight if not isinstance(in_flight, InFlight) else in_flight.limit
     profile = _profile(specification)
     connections = profile.most if bound is None else bound
-    endpoint = _endpoint(specification, connections, profile, around, transport)
+    endpoint = _endpoint(specification, connections, profile, ground.around, ground.transport)
     price = tariff_of(specification)
-    random = around.random or Random()
-    if limiter is None:
-        limiter = Limiter(clock=around.clock, random=random)
+    inner: list[Layer] = [] if shared is None else [shared]
     pictures = Pictures(KINDS[specification.kind].pictures, specification.model)
-    limits = Limits(limiter, _terms(specification, bound, profile), pictures)
-    layers: list[Layer] = [around.watch(specification)] if around.watch is not None else []
-    layers += [Defaults(specification.sampling)] if specification.sampling else []
-    retry = Retry(around.retry, around.clock, random, limiter_waits)
-    hedge = hedge or specification.hedge
-    layers += [Meter(price)]
-    layers += [retry, limits] if hedge is None else [Hedging(hedge, around.clock, retry, limits)]
-    if shared is not None:
-        layers.append(shared)
-    if valve is not None:
-        layers.append(valve.around(price, pictures))
-    promised = replace(endpoint.capabilities, **dict(specification.capabilities))
-    shown = specification.shown
-    return Stack(endpoint, layers, identity=shown, capabilities=promised, price=price, pictures=pictures)
+    if ground.valve is not None:
+        inner.append(ground.valve.around(price, pictures))
+    limits = Limits(ground.limiter, _terms(specification, bound, profile), pictures)
+    return _Made(endpoint, limits, tuple(inner), price, pictures)
+
+
+def _outer(specification: Specification, ground: _Ground, price: Price) -> Iterator[Layer]:
+    if ground.around.watch is not None:
+        yield ground.around.watch(specification)
+    if specification.sampling:
+        yield Defaults(specification.sampling)
+    yield Meter(price)
+
+
+def _promised(specification: Specification, endpoint: Provider) -> Capabilities | None:
+    if not specification.capabilities:
+        return None
+    changes: dict[str, Any] = dict(specification.capabilities)
+    return replace(endpoint.capabilities, **changes)
+
+
+def _pooled(specification: Specification, ground: _Ground, hedge: Hedge | None) -> Stack:
+    """A pool: retries and hedges outside, then the choice of a member, then what is that member's own."""
+    around, rules, name = ground.around, specification.rules, specification.name
+    members = [_member(each, ground, specification.model) for each in specification.members]
+    mixture = specification.mixture
+    pool = Pool(name, specification.model or "several models", members, mixture)
+    price, pictures = tariff_of(specification), dearest_pictures([member.stack.pictures for member in members])
+    for member in members:
+        if rules.policy is Policy.CHEAPEST and member.price(Usage(1, 0, 0, 1)) is None:
+            _log.warning("pool_price_unknown", pool=name, member=member.name, meaning="it is asked last")
+    retry = Retry(around.retry, around.clock, ground.random, limiter_waits)
+    routes = Routes(name, members, rules, ground.limiter, around.clock)
+    layers = [*_outer(specification, ground, price), Entrance(name, members, mixture, around.clock)]
+    layers += [retry, routes] if hedge is None else [Hedging(hedge, around.clock, retry, routes)]
+    return Stack(
+        pool,
+        layers,
+        identity=specification.shown,
+        capabilities=_promised(specification, pool),
+        price=price,
+        pictures=pictures,
+    )
+
+
+def _member(specification: Specification, ground: _Ground, model: str) -> Member:
+    """One member of a pool whose members are all of `model`; "": each of its own."""
+    if specification.in_flight is not None or specification.kind == "embedded":
+        ground = replace(ground, in_flight=specification.in_flight)
+    made, pace = _made(specification, ground), Pace(ground.around.clock)
+    layers: list[Layer] = [] if specification.sampling is None else [Defaults(specification.sampling)]
+    signed = Signed(made.endpoint, specification.called, pace)
+    stack = Stack(
+        signed,
+        (*layers, made.limits, *made.inner),
+        identity=specification.shown,
+        capabilities=_promised(specification, signed),
+        price=made.price,
+        pictures=made.pictures,
+    )
+    kind = KINDS[specification.kind]
+    return Member(specification.called, model or specification.model, stack, made.limits, made.price, pace, kind.lacks)
 
 
 def computed_at_once(specification: Specification) -> int:
@@ -155,6 +255,8 @@ def _endpoint(
 
 def tariff_of(specification: Specification, processing: Processing = Processing.STANDARD) -> Price:
     """What its requests cost, handed in one by one or by a batch."""
+    if specification.members:
+        return Tariffs({each.called: tariff_of(each, processing) for each in specification.members})
     kind = KINDS[specification.kind]
     if not kind.is_http and specification.prices is None:
         return Free()

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ from typer.main import get_command
 
 from semprop.engine.gates.catalogue import GATES
 from semprop.engine.methods.catalogue import METHODS
-from semprop.providers import KINDS
+from semprop.providers import KINDS, connect
+from semprop.providers.specification import tables
 from semprop.tools.__main__ import app
 
 README = Path(__file__).parents[1] / "README.md"
@@ -60,6 +62,11 @@ def test_every_method_and_gate_stands_in_a_table_in_the_catalogues_own_words(nam
 def test_every_kind_of_provider_stands_in_the_table(kind):
     table = README.read_text().split("## With a key", 1)[1].split("```", 1)[0]
     assert f"`{kind}`" in table
+
+
+def test_the_pool_that_the_readme_shows_can_be_connected():
+    pool = tables(tomllib.loads(block_after("pool")), "README.md")["llama"]
+    assert connect(pool).model == "llama-3.1-8b"
 
 
 @pytest.mark.parametrize("package", ["engine", "providers", "bench", "tools"])

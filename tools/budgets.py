@@ -18,6 +18,7 @@ from semprop.providers.budget import NOTHING, PER_MESSAGE, PER_REQUEST, Amount, 
 from semprop.providers.layers import Price
 from semprop.providers.pictures import LARGEST
 from semprop.providers.specification import Specification
+from semprop.providers.stack import tariff_of
 
 UNBOUNDED = (
     *("n", "best_of", "max_tokens", "max_completion_tokens", "max_output_tokens"),
@@ -30,8 +31,11 @@ def check_caps(caps: Caps, name: str, price: Price, specification: Specification
     """Refuse a provider whose worst case cannot be known.
 
     Raises:
-        SpecificationError: dollars are capped and its price is unknown, or its body changes how long replies may be.
+        SpecificationError: dollars are capped and its price is unknown, or its body changes how long replies may be; of
+            a pool, those of any member.
     """
+    for member in specification.members:
+        check_caps(caps, f"{member.called} (of {name})", tariff_of(member), member)
     if caps.usd is not None and price(Usage(1, 0, 0, 1)) is None:
         raise SpecificationError(
             f"no price is known for {name!r}, so its dollars cannot be capped: give it `prices` in the "

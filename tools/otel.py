@@ -130,6 +130,7 @@ class Traces:
             "gen_ai.usage.output_tokens": usage.output,
             "gen_ai.usage.cache_read.input_tokens": usage.cached_read,
             "semprop.attempts": completion.attempts,
+            "semprop.member": usage.member or None,
         }
         span.set_attributes({name: value for name, value in told.items() if value is not None})
         for kind, count in (("input", usage.input), ("output", usage.output)):
@@ -176,13 +177,14 @@ class _Watch:
 
     def __init__(self, traces: Traces, specification: Specification) -> None:
         self._traces = traces
-        kind = KINDS[specification.kind]
+        kind = specification.kind
         self._shared: dict[str, Any] = {
             "gen_ai.operation.name": "chat",
-            "gen_ai.provider.name": SYSTEMS.get(kind.name, kind.name),
-            "gen_ai.request.model": specification.model or kind.name,
+            "gen_ai.provider.name": SYSTEMS.get(kind, kind),
+            "gen_ai.request.model": specification.model or kind,
         }
-        url = URL(specification.base or kind.base)
+        # A pool has no address of its own; who answered is told by the reply.
+        url = URL(specification.base or (KINDS[kind].base if kind in KINDS else ""))
         if url.host:
             self._shared |= {"server.address": url.host, "server.port": url.port}
 

@@ -15,6 +15,7 @@ from rich.text import Text
 from semprop.engine.errors import UsageError
 from semprop.engine.outcomes import Failure, Outcome, Returned
 from semprop.engine.training.runs import Run
+from semprop.providers.base import Completion
 from semprop.tools.render import difference, percent
 from semprop.tools.screen import plain
 
@@ -180,6 +181,7 @@ def prompts(run: Run) -> Iterator[Document]:
             "role": exchange.role,
             "messages": exchange.request["messages"],
             "reply": _reply(exchange.outcome),
+            "member": exchange.outcome.usage.member if isinstance(exchange.outcome, Completion) else "",
         }
 
 
@@ -197,7 +199,8 @@ def prompt_words(found: Iterable[Document]) -> Iterator[Text]:
     """Requests and replies for people."""
     for entry in found:
         where = " / ".join(filter(None, (entry["pass"], entry["node"], entry["slot"])))
-        yield Text(plain(f"{where}, asked of {entry['role']}"), style="bold underline")
+        who = f", answered by {entry['member']}" if entry["member"] else ""
+        yield Text(plain(f"{where}, asked of {entry['role']}{who}"), style="bold underline")
         for message in entry["messages"]:
             yield Text(plain(f"{message['role']}:"), style="bold")
             yield Text(plain(message["content"]))

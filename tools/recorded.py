@@ -67,7 +67,7 @@ def document_of_run(run: Run) -> dict[str, Any]:
         "status": run.status,
         "error": None,
         "run": str(run.path),
-        "simulated": any(identity.startswith("simulated:") for identity in spec["models"].values()),
+        "simulated": _is_simulated(spec),
         "result": {
             "task": spec["task"],
             "method": spec["method"]["name"],
@@ -83,6 +83,12 @@ def document_of_run(run: Run) -> dict[str, Any]:
         },
         "telemetry": _used(run),
     }
+
+
+def _is_simulated(spec: dict[str, Any]) -> bool:
+    """Whether rules played a role; of pools, what they promised says so."""
+    promised = [each.get("simulated") for each in spec.get("capabilities", {}).values()]
+    return any(promised) or any(identity.startswith("simulated:") for identity in spec["models"].values())
 
 
 def _used(run: Run) -> dict[str, Any]:

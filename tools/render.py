@@ -239,6 +239,8 @@ def cost(telemetry: Document) -> str:
     ]
     if telemetry["speculative"]:
         parts.append(f"{telemetry['speculative']:,} calls ran ahead and were not used")
+    if served := telemetry.get("served"):
+        parts.append("answered by " + ", ".join(f"{name} {count:,}" for name, count in served.items()))
     parts += [f"{count:,} × {kind}" for kind, count in telemetry["failures"].items()]
     return "cost: " + " · ".join(parts)
 

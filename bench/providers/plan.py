@@ -26,7 +26,7 @@ from typing import Any
 from semprop.bench.providers.metrics import Objectives
 from semprop.bench.providers.shapes import Form, Shape
 from semprop.engine.errors import UsageError
-from semprop.providers.specification import Specification, tables
+from semprop.providers.specification import POOL, Specification, check_one_model, tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +103,15 @@ def plan_of(document: Mapping[str, Any], where: str) -> Plan:
     Raises:
         UsageError, StopError: as `load`.
     """
-    others = [name for name in document if name not in ("benchmark", "load", "provider")]
+    others = [name for name in document if name not in ("benchmark", "load", "provider", POOL)]
     if others:
-        raise UsageError(f"{where}: [{others[0]}] is unknown; there are [benchmark], [[load]] and [provider.NAME]")
-    providers = tuple(tables({"provider": document.get("provider", {})}, where).values())
+        raise UsageError(
+            f"{where}: [{others[0]}] is unknown; there are [benchmark], [[load]], [provider.NAME] and [pool.NAME]"
+        )
+    named = {kind: document[kind] for kind in ("provider", POOL) if kind in document}
+    providers = tuple(tables(named, where).values())
+    for each in providers:
+        check_one_model(each)
     if not providers:
         raise UsageError(f'{where}: no provider: write [provider.NAME] with spec = "kind:model"')
     table = _Table(f"{where}, [benchmark]", document.get("benchmark", {}))

@@ -147,9 +147,11 @@ def _within(spec: Specification, quota: float) -> Specification:
     """The specification with a share of its stated limits."""
     if quota == 1.0:
         return spec
-    scaled = tuple((name, quota * amount) for name, amount in spec.limits)
     return replace(
-        spec, limits=scaled, account_limits=tuple((name, quota * most) for name, most in spec.account_limits)
+        spec,
+        limits=tuple((name, quota * amount) for name, amount in spec.limits),
+        account_limits=tuple((name, quota * most) for name, most in spec.account_limits),
+        members=tuple(_within(member, quota) for member in spec.members),
     )
 
 

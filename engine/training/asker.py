@@ -36,6 +36,7 @@ from semprop.providers.base import (
     Admission,
     Completion,
     Image,
+    Mixture,
     Provider,
     Quiescent,
     Request,
@@ -90,6 +91,7 @@ class Asker:
         # A flow of its own for each run: those that share a limiter share it fairly.
         self._flow = f"{spec.task if spec.run is None else spec.run}#{id(self):x}"
         self._roles: dict[str, tuple[Provider, str]] = {}
+        self._pinned: dict[str, None] = {}
         self._flights: dict[str, _Flight] = {}
         self._failed: Counter[str] = Counter()
         self._worked: Counter[str] = Counter()
@@ -109,6 +111,8 @@ class Asker:
 
     async def ask_model(self, position: Position, call: ModelCall) -> Completion | Failure:
         provider, identity = self._roles.get(call.role) or self._provider(call.role)
+        if call.role in self._pinned:
+            identity = f"{identity}|{position.example}"
         ledger, key = self._ledger, content_key(identity, call.request)
         outcome = self._replayed(position, key) if ledger.replaying else None
         if outcome is None:
@@ -127,6 +131,9 @@ class Asker:
     def _provider(self, role: str) -> tuple[Provider, str]:
         provider = self._spec.provider(role)
         known = self._roles[role] = provider, provider.identity
+        if provider.capabilities.mixture == Mixture.PINNED:
+            # One of several models answers, by the example: a reply is that example's alone.
+            self._pinned[role] = None
         return known
 
     def _quiescent(self) -> None:
@@ -218,6 +225,8 @@ class Asker:
         # What ends a step goes first in a limiter's queue, too; then the gate, then forward.
         sent = Sent(partial(self._further, position, key))
         admission = Admission(self._flow, rank[0], rank[1], node=position.node, sent=sent)
+        if call.role in self._pinned:
+            admission = admission._replace(pin=f"{self._spec.seed}|{position.example}")
         request = Request(asked.messages, asked.sampling, asked.schema, asked.draw, asked.sample, admission)
         outcome: Completion | Failure | None = None
         mark = ledger.intend(position, key, call.role, request)

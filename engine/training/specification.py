@@ -25,7 +25,7 @@ from semprop.engine.nobody import NOBODY
 from semprop.engine.nodes import Model, ReplyFormat
 from semprop.engine.parameters import Parameters, document_of
 from semprop.engine.prompts.protocol import PROTOCOL
-from semprop.providers.base import Image, Provider
+from semprop.providers.base import Image, Mixture, Provider
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +110,18 @@ class Specification:
         _check_pictures(self)
         _check_probability(self)
 
+    def _check_models(self, wanted: Sequence[tuple[str, str]]) -> None:
+        """Both sides of a comparison are answered, and graded, by one model."""
+        for who, role in wanted:
+            provider = self.provider(role)
+            if provider.capabilities.mixture == Mixture.ANY:
+                raise SpecificationError(
+                    f"{who} is answered by {provider.identity}, a pool of several models, so two sides of a comparison "
+                    'could be answered by different ones: say `model = "NAME"` of the pool if all are the same model '
+                    'under different names, or `mixed = "pinned"` to have each example answered by one of them, '
+                    "always the same"
+                )
+
     def _check_roles(self) -> None:
         wanted = [(f"node {node.name!r}", node.role) for node in model_nodes(self.graph)]
         if isinstance(self.loss, Judge):
@@ -122,6 +134,7 @@ class Specification:
                     f"{who} is answered by the role {role!r}, which has no provider; there are: "
                     f"{', '.join(self.providers)}"
                 )
+        self._check_models(wanted)
 
     @property
     def initial(self) -> Parameters:
@@ -270,11 +283,15 @@ def _shown(part: object) -> str:
     return _ADDRESS.sub("", repr(part))
 
 
-def _promised(provider: Provider) -> dict[str, bool]:
+def _promised(provider: Provider) -> dict[str, Any]:
     """What prompts are rendered for, as JSON data. No prompt depends on whether pictures can be sent: where they
-    cannot, there is no run."""
+    cannot, there is no run. Of how many models replies are is told of pools of several alone, so that journals written
+    before there were any stay as they are."""
     promised = provider.capabilities
-    return {item.name: getattr(promised, item.name) for item in dataclasses.fields(promised) if item.name != "images"}
+    left_out = ("images",) if promised.mixture else ("images", "mixture")
+    return {
+        item.name: getattr(promised, item.name) for item in dataclasses.fields(promised) if item.name not in left_out
+    }
 
 
 def fingerprint(examples: Iterable[Example]) -> str:

@@ -33,6 +33,7 @@ class Telemetry:
         self.calls: Counter[str] = Counter()
         self.reused: Counter[str] = Counter()
         self.failures: Counter[str] = Counter()
+        self.served: Counter[str] = Counter()
         self.attempts = 0
         self.speculative = 0
         self.input = self.cached = self.output = self.reasoning = 0
@@ -51,6 +52,8 @@ class Telemetry:
             self.failures[str(outcome.kind)] += 1
             return None
         usage = outcome.usage
+        if usage.member:
+            self.served[usage.member] += 1
         self.input += usage.input or 0
         self.cached += usage.cached_read or 0
         self.output += usage.output or 0
@@ -101,6 +104,7 @@ class Telemetry:
         self.calls += other.calls
         self.reused += other.reused
         self.failures += other.failures
+        self.served += other.served
         for name in ("attempts", "speculative", "input", "cached", "output", "reasoning", "usd", "priced", "unpriced"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
@@ -120,5 +124,6 @@ class Telemetry:
             "seconds": round(seconds, 3),
             "failures": dict(sorted(self.failures.items())),
             "speculative": self.speculative,
+            "served": dict(sorted(self.served.items())),
             "test": self.test,
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
@@ -20,6 +21,7 @@ from semprop.providers.layers import Stack
 from semprop.providers.limiter import Limiter, Terms
 from semprop.providers.limiting import Limits
 from semprop.providers.limits import Cost
+from semprop.providers.lines import Place
 from semprop.providers.retry import Retry, RetryPolicy
 from semprop.providers.scripted import Scripted, VirtualClock
 
@@ -550,3 +552,95 @@ class Machine(RuleBasedStateMachine):
 
 TestMachine = Machine.TestCase
 TestMachine.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+
+
+# Several places -------------------------------------------------------------------------------------------------------
+
+
+def places(limiter: Limiter, *names: str, in_flight: int = 1, **limits: float) -> list[Place]:
+    return [Place(limiter.lane(Terms(name, "m", rate(**limits), in_flight=in_flight)), Cost(1, 10)) for name in names]
+
+
+async def test_a_request_that_stands_in_several_queues_takes_the_first_that_has_room_and_leaves_the_others() -> None:
+    limiter = limiter_on(VirtualClock())
+    one, two = places(limiter, "a", "b")
+    held = [limiter.acquire_nowait(one), limiter.acquire_nowait(two)]
+    assert (limiter.wait(one), limiter.acquire_nowait(two)) == (math.inf, None)
+    waiting = asyncio.ensure_future(limiter.acquire_any((one, two)))
+    await turns()
+    assert limiter.waiting == 2
+    assert held[1] is not None
+    limiter.give_back(held[1])
+    permit = await waiting
+    assert permit is not None
+    assert permit.lane.name == "b/m"
+    assert (limiter.waiting, limiter.permits) == (0, 2)
+
+
+async def test_when_two_places_have_room_at_once_only_one_permit_is_given() -> None:
+    limiter = limiter_on(VirtualClock())
+    one, two = places(limiter, "a", "b")
+    held = [limiter.acquire_nowait(one), limiter.acquire_nowait(two)]
+    waiting = asyncio.ensure_future(limiter.acquire_any((one, two)))
+    behind = asyncio.ensure_future(limiter.acquire(two.lane))
+    await turns()
+    for permit in held:
+        assert permit is not None
+        limiter.give_back(permit)
+    first, second = await asyncio.gather(waiting, behind)
+    assert first is not None
+    assert {first.lane.name, second.lane.name} == {"a/m", "b/m"}
+    assert (limiter.waiting, limiter.permits) == (0, 2)
+
+
+async def test_who_waits_for_any_of_several_gives_up_after_its_seconds() -> None:
+    clock = VirtualClock()
+    limiter = limiter_on(clock)
+    (only,) = places(limiter, "a")
+    held = limiter.acquire_nowait(only)
+    assert held is not None
+    assert await limiter.acquire_any((only,), seconds=3.0) is None
+    assert (clock.now(), limiter.waiting) == (3.0, 0)
+    limiter.give_back(held)
+    assert limiter.permits == 0
+
+
+async def test_a_place_that_can_never_take_a_request_is_left_and_the_last_one_fails_it() -> None:
+    limiter = limiter_on(VirtualClock())
+    small, large = places(limiter, "a", tokens=5), places(limiter, "b", tokens=500)
+    permit = await limiter.acquire_any((*small, *large))
+    assert permit is not None
+    assert permit.lane.name == "b/m"
+    limiter.give_back(permit)
+    with pytest.raises(ItemError, match="larger than the whole limit"):
+        await limiter.acquire_any(small)
+    assert (limiter.waiting, limiter.permits) == (0, 0)
+
+
+async def test_a_deadline_fails_a_request_once_however_many_queues_it_stands_in() -> None:
+    clock = VirtualClock()
+    limiter = limiter_on(clock)
+    both = places(limiter, "a", "b")
+    held = [limiter.acquire_nowait(each) for each in both]
+    with pytest.raises(ProviderFailure, match="deadline"):
+        await limiter.acquire_any(both, Admission(deadline=2.0))
+    assert (clock.now(), limiter.waiting, limiter.permits) == (2.0, 0, len(held))
+
+
+async def test_cancelling_who_stands_in_several_queues_leaves_none_of_it() -> None:
+    for cut in range(12):
+        limiter = limiter_on(VirtualClock())
+        both = places(limiter, "a", "b")
+        held = [limiter.acquire_nowait(each) for each in both]
+        waiting = [asyncio.ensure_future(limiter.acquire_any(both)) for _ in range(3)]
+        await turns(2)
+        for permit in held[: 1 + cut % 2]:
+            assert permit is not None
+            limiter.give_back(permit)
+        await turns(cut // 4)
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        given = [task.result() for task in waiting if not task.cancelled()]
+        assert limiter.waiting == 0
+        assert limiter.permits == len(given) + 1 - cut % 2

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
+import orjson
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from semprop.providers.base import Sampling
+from semprop.providers.base import Mixture, Sampling
 from semprop.providers.errors import ErrorClass, StopError
 from semprop.providers.hedging import Hedge
 from semprop.providers.kinds import KINDS
 from semprop.providers.prices import Prices
-from semprop.providers.specification import Specification, load, parse, resolve, tables
+from semprop.providers.routing import Policy, Rules
+from semprop.providers.specification import POOL, Specification, check_one_model, load, parse, resolve, tables
+from semprop.providers.stack import connect
 
 models = st.text(
     st.characters(codec="utf-8", exclude_categories=("Cs", "Cc", "Zs", "Zl", "Zp")), min_size=1, max_size=30
@@ -47,7 +51,7 @@ def test_no_text_breaks_the_parser_in_another_way(text: str) -> None:
         assert error.error_class is ErrorClass.CONFIGURATION
         assert error.attempts == 0
     else:
-        assert parsed.kind in KINDS
+        assert parsed.kind in (*KINDS, POOL)
 
 
 @pytest.mark.parametrize(
@@ -216,3 +220,131 @@ def test_an_unknown_name_lists_the_names_that_exist(tmp_path: Path) -> None:
 
 def test_headers_are_not_shown() -> None:
     assert "s3cret" not in repr(Specification("openai", "m", headers=(("authorization", "s3cret"),)))
+
+
+# Pools ----------------------------------------------------------------------------------------------------------------
+
+POOLED = """
+[provider.groq]
+spec = "groq:llama-3.1-8b-instant"
+limits = {"requests/minute" = 30}
+
+[provider.together]
+spec = "together:meta-llama/Meta-Llama-3.1-8B-Instruct-Turbo"
+
+[pool.llama]
+members = ["groq", "together", "openai:llama@http://127.0.0.1:8000/v1"]
+model = "llama-3.1-8b"
+policy = "cheapest"
+patience = 2.5
+affinity = false
+on_refusal = "next"
+sampling = {max_tokens = 100}
+"""
+
+
+def test_a_table_of_a_pool_names_members_of_the_file_and_others(tmp_path: Path) -> None:
+    (tmp_path / "providers.toml").write_text(POOLED)
+    named = load(tmp_path / "providers.toml")
+    pool = named["llama"]
+    assert list(named) == ["groq", "together", "llama"]
+    assert (pool.kind, pool.model, pool.name, pool.called) == ("pool", "llama-3.1-8b", "llama", "llama")
+    assert pool.members == (named["groq"], named["together"], parse("openai:llama@http://127.0.0.1:8000/v1"))
+    assert pool.rules == Rules(Policy.CHEAPEST, 2.5, affinity=False, passes_refusals=True)
+    assert pool.sampling == Sampling(None, max_tokens=100)
+    assert pool.mixture is Mixture.ONE
+
+
+def test_the_same_file_may_be_json(tmp_path: Path) -> None:
+    (tmp_path / "providers.toml").write_text(POOLED)
+    (tmp_path / "providers.json").write_bytes(orjson.dumps(tomllib.loads(POOLED)))
+    assert load(tmp_path / "providers.json") == load(tmp_path / "providers.toml")
+    (tmp_path / "broken.json").write_text("{")
+    with pytest.raises(StopError, match="is not JSON"):
+        load(tmp_path / "broken.json")
+    (tmp_path / "list.json").write_text("[]")
+    with pytest.raises(StopError, match="must hold one object"):
+        load(tmp_path / "list.json")
+
+
+def test_a_pool_is_written_out_with_its_settings() -> None:
+    named = tables({"provider": {"mine": {"spec": "openai:m@http://h:1/v1"}}}, "file")
+    text = "pool:mine, openai:m@http://h:2/v1 ;policy=fastest;patience=3;affinity=false;name=two;mixed=pinned;"
+    with pytest.raises(StopError, match="'' is unknown"):
+        resolve(text, named)
+    with pytest.raises(StopError, match="nothing to pin"):
+        resolve(text.removesuffix(";"), named)
+    pool = resolve(text.removesuffix(";mixed=pinned;"), named)
+    assert [member.called for member in pool.members] == ["mine", "openai:m@http://h:2/v1"]
+    assert (pool.name, pool.rules) == ("two", Rules(Policy.FASTEST, 3.0, affinity=False))
+    assert resolve(pool.text, named).members == pool.members
+
+
+def test_a_comma_that_begins_no_member_belongs_to_the_one_before_it() -> None:
+    pool = parse("pool:simulated:L0=10,ties=lexicographic,simulated:")
+    assert [member.model for member in pool.members] == ["L0=10,ties=lexicographic", ""]
+
+
+@pytest.mark.parametrize(
+    ("settings", "mixture"),
+    [("", Mixture.ANY), (";mixed=pinned", Mixture.PINNED), (";model=one", Mixture.ONE)],
+)
+def test_members_of_several_models_are_a_mixture_unless_the_user_says_that_they_are_one(
+    settings: str, mixture: Mixture
+) -> None:
+    pool = parse(f"pool:openai:large,openai:small{settings}")
+    assert pool.mixture is mixture
+    assert connect(pool).capabilities.mixture is mixture
+    if mixture is Mixture.ANY:
+        with pytest.raises(StopError, match=r"several models \(large, small\): say"):
+            check_one_model(pool)
+    else:
+        check_one_model(pool)
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ({}, "'members' must be a list"),
+        ({"members": []}, "'members' must be a list"),
+        ({"members": ["nobody"]}, "there is no provider 'nobody'"),
+        ({"members": ["openai:a", "openai:a"]}, "'openai:a' is a member twice"),
+        ({"members": ["pool:openai:a,openai:a@http://h/v1", "openai:a"]}, "is a pool itself"),
+        ({"members": ["openai:a"], "policy": "random"}, "'policy' must be one of cheapest, fastest, failover"),
+        ({"members": ["openai:a"], "on_refusal": "maybe"}, "'on_refusal' must be one of stop, next"),
+        ({"members": ["openai:a"], "mixed": "any"}, "'mixed' must be one of pinned"),
+        ({"members": ["openai:a"], "patience": -1}, "'patience' must be a number of 0 or more"),
+        ({"members": ["openai:a"], "limits": {}}, "'limits' is unknown"),
+    ],
+)
+def test_a_fault_of_a_pool_is_named_with_its_place(table: dict[str, object], said: str) -> None:
+    with pytest.raises(StopError, match=rf"file, \[pool.p\]: .*{said}") as caught:
+        tables({"pool": {"p": table}}, "file")
+    assert caught.value.error_class is ErrorClass.CONFIGURATION
+
+
+def test_members_that_hedge_or_draw_in_their_own_way_are_refused() -> None:
+    def named(**settings: object) -> dict[str, object]:
+        providers = {"a": {"spec": "openai:m", **settings}, "b": {"spec": "openai:m@http://h/v1"}}
+        return {"provider": providers, "pool": {"p": {"members": ["a", "b"]}}}
+
+    with pytest.raises(StopError, match="has a `hedge`: give that to the pool"):
+        tables(named(hedge={}), "file")
+    with pytest.raises(StopError, match="draw in different ways: give `sampling` to the pool"):
+        tables(named(sampling={"temperature": 1.0}), "file")
+
+
+def test_a_provider_and_a_pool_cannot_have_one_name() -> None:
+    with pytest.raises(StopError, match="a provider has the same name"):
+        tables({"provider": {"a": {"spec": "openai:m"}}, "pool": {"a": {"members": ["openai:m"]}}}, "file")
+
+
+def test_what_a_pool_is_called_and_whose_members_it_has_make_its_identity_and_nothing_else() -> None:
+    def identity(text: str) -> str:
+        return connect(parse(text)).identity
+
+    pool = "pool:openai:m,openai:m@http://h/v1;name=p"
+    same = [pool, f"{pool};policy=fastest;patience=9;on_refusal=next;affinity=false"]
+    others = [pool.replace("name=p", "name=q"), "pool:openai:m@http://h/v1,openai:m;name=p", "pool:openai:m;name=p"]
+    assert len({identity(text) for text in same}) == 1
+    assert len({identity(text) for text in (*others, pool)}) == 4

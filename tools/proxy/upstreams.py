@@ -23,7 +23,7 @@ from semprop.providers.errors import StopError
 from semprop.providers.layers import Stack, filled
 from semprop.providers.limiter import Limiter
 from semprop.providers.refusals import NoPlace
-from semprop.providers.specification import Specification, resolve
+from semprop.providers.specification import Specification, check_one_model, resolve
 from semprop.providers.stack import connect
 from semprop.providers.surroundings import Surroundings
 from semprop.providers.transport import Transport
@@ -164,6 +164,7 @@ class Upstreams:
         self._routes: dict[str, Upstream] = {}
         specifications = [resolve(text, named) for text in texts]
         for specification in specifications:
+            check_one_model(specification)
             name = specification.name or specification.model or specification.kind
             if name in self.names:
                 raise SpecificationError(
