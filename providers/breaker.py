@@ -14,6 +14,9 @@ _COUNTED = (ErrorClass.TRANSIENT, ErrorClass.OVERLOAD, ErrorClass.BAD_REQUEST)
 
 EPSILON = 1e-6
 
+LONGEST_GAP = 60.0
+"""Seconds between two failures in a row that count at most: longer, nobody asked, or the machine was suspended."""
+
 
 class RetryBudget:
     """Retries may be so many a minute, and a share of the successes. What costs nothing is not counted.
@@ -77,7 +80,7 @@ class Breaker:
         self._unreached = unreached
         self._unreached_seconds = unreached_seconds
         self._row = 0
-        self._since = 0.0
+        self._lasted = self._last = 0.0
         self._succeeded = False
         self._reached = False
 
@@ -104,10 +107,10 @@ class Breaker:
             self._reached = True
         if error.error_class not in _COUNTED or (error.error_class is ErrorClass.BAD_REQUEST and self._succeeded):
             return None
-        if not self._row:
-            self._since = now
+        self._lasted = self._lasted + min(LONGEST_GAP, now - self._last) if self._row else 0.0
+        self._last = now
         self._row += 1
-        lasted = now - self._since
+        lasted = self._lasted
         if not self._reached and self._row >= self._unreached and lasted >= self._unreached_seconds:
             return self._never_there(error, lasted)
         if self._row < self._failures or (lasted < self._seconds and error.error_class is not ErrorClass.BAD_REQUEST):

@@ -9,6 +9,10 @@ from typing import Protocol
 
 import anyio
 
+SLEPT = 10.0
+"""Seconds by which a wait is too long only if this process did not run: it was stopped, or the machine was suspended.
+Monotonic clocks stand still then on Linux and macOS, and go on elsewhere."""
+
 
 class Handle(Protocol):
     """A callback that is still to come."""

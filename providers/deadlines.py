@@ -11,6 +11,8 @@ import asyncio
 from types import TracebackType
 from typing import Any, Self
 
+from semprop.providers.clock import SLEPT
+
 
 class Deadlines:
     """The deadlines of the calls of one endpoint, on one event loop."""
@@ -53,6 +55,12 @@ class Deadlines:
     def _rung(self) -> None:
         self._timer = None
         now = self._loop.time()
+        late = now - next(iter(self._running)).at if self._running else 0.0
+        if late > SLEPT:
+            # This process slept, and replies that came meanwhile were not read yet: all calls have their time anew.
+            # Else all of them would be asked again at once.
+            for deadline in self._running:
+                deadline.at = now + self.seconds
         over = []
         for deadline in self._running:
             if deadline.at > now:

@@ -15,7 +15,7 @@ from random import Random
 
 from semprop.providers.base import Completion, Request
 from semprop.providers.breaker import Breaker, RetryBudget
-from semprop.providers.clock import Clock
+from semprop.providers.clock import SLEPT, Clock
 from semprop.providers.errors import ErrorClass, ProviderError, ProviderFailure, RetryError, StopError
 from semprop.providers.layers import Send
 
@@ -202,10 +202,12 @@ class Retry:
                     self._retries += 1
                     if self._waits_elsewhere(error):
                         continue
-                    if not await self._waited_for(decision, is_charged(error), request, first):
+                    slept = await self._waited_for(decision, is_charged(error), request, first)
+                    if slept is None:
                         given_up = GiveUp("more retries are wanted than the budget of all requests allows")
                         error.attempts = tally.attempts
                         raise self._failure(error, given_up) from error
+                    first += slept
                 else:
                     self._succeeded()
                     if not tally.attempts:
@@ -260,17 +262,24 @@ class Retry:
                 woken.set_result(None)
             heapq.heappop(self._debtors)
 
-    async def _waited_for(self, decision: Wait, charged: bool, request: Request, first: float) -> bool:
-        """Wait as decided, and until the budget of all requests allows it; False if it does not in time."""
+    async def _waited_for(self, decision: Wait, charged: bool, request: Request, first: float) -> float | None:
+        """Wait as decided, and until the budget of all requests allows it; None if it does not in time.
+
+        Gives the seconds that this process slept meanwhile (0 unless it was stopped or the machine suspended), which
+        are none of those that the request may take.
+        """
         began = self._clock.now()
         ticket = self._budget.spend(began) if charged else None
         self._waiting += 1
         try:
             await self._clock.sleep(decision.seconds)
             now = self._clock.now()
+            late = now - began - decision.seconds
+            slept = late if late > SLEPT else 0.0
             if ticket is None or not self._budget.wait(ticket, now):
-                return True
-            return await self._turn(ticket, max(0.0, first + self._within(request, first).elapsed - now))
+                return slept
+            left = first + slept + self._within(request, first).elapsed - now
+            return slept if await self._turn(ticket, max(0.0, left)) else None
         finally:
             self._waiting -= 1
             self._waited += self._clock.now() - began

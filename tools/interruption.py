@@ -62,6 +62,13 @@ class Interruption:
     patience: Patience
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     number: int | None = None
+    _seconds: float | None = None
+    _given: anyio.Event = field(default_factory=anyio.Event)
+
+    def give(self, seconds: float) -> None:
+        """From now on the work has so many seconds."""
+        self._seconds = seconds
+        self._given.set()
 
     @property
     def spent(self) -> BudgetSpent | None:
@@ -90,8 +97,10 @@ class Interruption:
             await anyio.lowlevel.checkpoint()
         self.scope.cancel()
 
-    async def until(self, seconds: float) -> None:
-        """Stop the work before so many seconds are over."""
+    async def until(self) -> None:
+        """Stop the work before the seconds are over that it was given, if it was given any."""
+        await self._given.wait()
+        seconds = self._seconds or 0.0
         first = max(0.0, min(LATEST * seconds, seconds - EARLIEST))
         await self.patience.clock.sleep(first)
         self.valve.shut(_time_is_up())
@@ -123,8 +132,9 @@ async def listening(valve: Valve, patience: Patience, seconds: float | None = No
         async with group() as start:
             start(watch, interruption.listen, signals)
             start(watch, interruption.drain)
+            start(watch, interruption.until)
             if seconds is not None:
-                start(watch, interruption.until, seconds)
+                interruption.give(seconds)
             await anyio.lowlevel.checkpoint()  # All of them have begun.
             try:
                 yield interruption

@@ -29,7 +29,7 @@ from semprop.engine.training.ledger import is_usable
 from semprop.engine.training.openings import opened
 from semprop.engine.training.report import Result, Status
 from semprop.engine.training.runs import Run
-from semprop.engine.training.sittings import changes, check, seconds_of
+from semprop.engine.training.sittings import changes, check
 from semprop.engine.training.specification import DEFAULT_ROLES, Specification
 from semprop.engine.training.trainer import Trainer
 from semprop.tools import logs, render
@@ -117,13 +117,6 @@ class Sitting:
     begun: Run | None = None
     forked: Run | None = None
 
-    @property
-    def seconds_left(self) -> float | None:
-        """Of the seconds that it may take."""
-        if self.seconds is None or self.begun is None:
-            return self.seconds
-        return max(0.0, self.seconds - seconds_of(self.begun))
-
 
 def _carried_out(prepared: Prepared, sitting: Sitting, screen: Screen) -> Ended:
     run = prepared.specification.run
@@ -157,9 +150,11 @@ async def _optimize(prepared: Prepared, sitting: Sitting, screen: Screen) -> tup
     try:
         async with (
             AsyncExitStack() as stack,
-            listening(prepared.valve, sitting.patience, sitting.seconds_left) as interruption,
+            listening(prepared.valve, sitting.patience) as interruption,
             trainer,
         ):
+            if sitting.seconds is not None:
+                interruption.give(max(0.0, sitting.seconds - trainer.seconds))
             if sitting.begun is not None:
                 # Once the run is ours: whoever wrote it until now may have spent more since it was looked at.
                 prepared.valve.purse.spent += spent_before(sitting.begun, prepared.price)

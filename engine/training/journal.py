@@ -17,7 +17,7 @@ import shutil
 import sqlite3
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +56,11 @@ PAGE = 16_384
 class Journal:
     """A ledger on disk. Use `create` or `reopen`; close it in the loop that uses it."""
 
-    def __init__(self, path: Path, loop: asyncio.AbstractEventLoop, replaying: bool) -> None:
+    def __init__(
+        self, path: Path, loop: asyncio.AbstractEventLoop, replaying: bool, stamp: Callable[[], float] | None = None
+    ) -> None:
         self._path, self._loop, self._replaying = path, loop, replaying
+        self.stamp = stamp or stamping()
         self._closed = False
         self._recent: OrderedDict[str, Outcome] = OrderedDict()
         self._keys = Keys()
@@ -144,6 +147,11 @@ class Journal:
     def durable(self) -> int:
         return self._writer.durable
 
+    @property
+    def last(self) -> int:
+        """The number of the latest record that was noted."""
+        return self._last
+
     def intend(self, position: Position, key: str, role: str, request: Request) -> int:
         # The texts first: they are durable no later than the request that names them.
         body = orjson.dumps(shortened(request, self._place))
@@ -194,7 +202,7 @@ class Journal:
         self._check()
         batch = self._writer.batch()
         self._last = place = self._last + 1
-        batch.values += (place, kind, key, position, role, body, time.time())
+        batch.values += (place, kind, key, position, role, body, self.stamp())
         batch.last = place
         batch.count += 1
         if waiter is not None:
@@ -256,6 +264,15 @@ class Journal:
             self._writer.join()
         if self._writer.broken is not None:
             raise self._writer.broken
+
+
+def stamping(
+    wall: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic
+) -> Callable[[], float]:
+    """Seconds since 1970, as the machine's clock has them now, and from then on by a clock that nobody sets: what was
+    noted one after the other has times in that order, and their differences are right."""
+    since = wall() - monotonic()
+    return lambda: since + monotonic()
 
 
 def _to_write(path: Path, again: bool) -> sqlite3.Connection:

@@ -144,6 +144,12 @@ class Run:
                 if call is not None:
                     yield call
 
+    def last_of(self, after: int, upto: int | None = None) -> float | None:
+        """When the last of the records with numbers above `after`, up to `upto`, was noted; None if there is none."""
+        most = 2**62 if upto is None else upto
+        ((found,),) = self._rows("SELECT max(at) FROM records WHERE id > ? AND id <= ?", (after, most))
+        return None if found is None else float(found)
+
     def last_written(self, since: float, until: float | None = None) -> float:
         """When the last row of a request was written in a stretch of time (seconds since 1970); `since` if none was."""
         upto = float("inf") if until is None else until

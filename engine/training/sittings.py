@@ -7,7 +7,6 @@ was killed had used is read off its rows, so the telemetry of a run is that of a
 from __future__ import annotations
 
 import platform
-import time
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -23,7 +22,7 @@ from semprop.engine.training.ledger import Ledger, MemoryLedger
 from semprop.engine.training.lock import Lock, hold
 from semprop.engine.training.places import check_local
 from semprop.engine.training.resuming import Difference, check_same, differences
-from semprop.engine.training.runs import Run
+from semprop.engine.training.runs import Decision, Run
 from semprop.engine.training.specification import Specification, document_of_specification
 from semprop.engine.training.telemetry import Telemetry
 
@@ -152,20 +151,39 @@ def _by_name(graph: str) -> dict[str, Any]:
     return {**document, **named}
 
 
-def _note(ledger: Ledger, number: int) -> None:
-    body = {"at": time.time(), "semprop": version("semprop"), "python": platform.python_version()}
+def _note(ledger: Journal, number: int) -> None:
+    body = {
+        "at": ledger.stamp(),
+        "after": ledger.last,
+        "semprop": version("semprop"),
+        "python": platform.python_version(),
+    }
     ledger.decide(number, SITTING, "", body)
 
 
 def seconds_of(run: Run) -> float:
-    """What all sittings of a run took; of one that was killed, until the last row that it wrote."""
-    begun = [(entry.step, float(entry.body["at"])) for entry in run.decisions(SITTING)]
+    """What all sittings of a run took; of one that was killed, until the last row that it wrote.
+
+    Times of one sitting are of one clock, which nobody sets; between two sittings the machine's clock may have been
+    set, so rows belong to a sitting by their numbers. Journals of before that noted no numbers: there times decide.
+    """
+    begun = run.decisions(SITTING)
     ended = {entry.step: float(entry.body["seconds"]) for entry in run.decisions(SITTING_END)}
     total = 0.0
-    for place, (number, at) in enumerate(begun):
-        until = begun[place + 1][1] if place + 1 < len(begun) else None
-        total += ended[number] if number in ended else max(0.0, run.last_written(at, until) - at)
+    for entry, following in zip(begun, [*begun[1:], None], strict=False):
+        if entry.step in ended:
+            total += ended[entry.step]
+        else:
+            total += max(0.0, _last_written(run, entry, following) - float(entry.body["at"]))
     return total
+
+
+def _last_written(run: Run, sitting: Decision, following: Decision | None) -> float:
+    body, until = sitting.body, None if following is None else following.body
+    if "after" in body and (until is None or "after" in until):
+        found = run.last_of(body["after"], None if until is None else until["after"])
+        return float(body["at"]) if found is None else found
+    return run.last_written(float(body["at"]), None if until is None else float(until["at"]))
 
 
 def meta_of(spec: Specification) -> dict[str, Any]:

@@ -1,5 +1,8 @@
 """What may change between two sittings of a run, and what makes another run; each difference is named."""
 
+import shutil
+import sqlite3
+from contextlib import closing
 from functools import partial
 
 import anyio
@@ -9,6 +12,9 @@ import worlds
 
 from semprop.engine import Specification, SpecificationError, Status, Trainer, UsageError, optimize
 from semprop.engine.prompts.protocol import PROTOCOL
+from semprop.engine.training.bodies import packed
+from semprop.engine.training.journal import stamping
+from semprop.engine.training.reading import FILE_NAME
 from semprop.engine.training.resuming import check_same, differences
 from semprop.engine.training.runs import Run
 from semprop.engine.training.sittings import SITTING, SITTING_END, seconds_of
@@ -169,3 +175,52 @@ async def test_a_run_that_is_being_written_is_not_opened_a_second_time(tmp_path)
 
 def test_a_recipe_is_kept_as_it_is():
     assert isinstance(spec(recipe={"task": "mine"}), Specification)
+
+
+# Clocks --------------------------------------------------------------------------------------------------------------
+
+
+def test_times_follow_each_other_though_the_clock_is_set():
+    wall, since = [1_000_000.0], [5.0]
+    stamp = stamping(lambda: wall[0], lambda: since[0])
+    stamps = []
+    for change in (0.0, -3600.0, 3600.0, 7200.0):
+        wall[0] += change
+        since[0] += 1.0
+        stamps.append(stamp())
+    assert stamps == [1_000_001.0, 1_000_002.0, 1_000_003.0, 1_000_004.0]
+
+
+async def killed_and_resumed(path):
+    """A run of two sittings, of which the first was killed; gives how its rows are dated."""
+    async with Trainer(spec(run=path)) as trainer:
+        async for _ in trainer:
+            break
+        shutil.copytree(path, path.with_name("killed"))
+    shutil.rmtree(path)
+    path.with_name("killed").rename(path)
+    await optimize(spec(run=path), resume=True)
+    return Run(path)
+
+
+@pytest.mark.parametrize("set_by", [0.0, -3600.0, 3600.0])
+async def test_the_seconds_of_a_killed_sitting_are_right_though_the_clock_is_set_before_the_next(tmp_path, set_by):
+    run = await killed_and_resumed(tmp_path / "run")
+    first, second = run.decisions(SITTING)
+    assert [entry.step for entry in run.decisions(SITTING_END)] == [1]
+    (ended,) = run.decisions(SITTING_END)
+    with closing(sqlite3.connect(tmp_path / "run" / FILE_NAME)) as connection:
+        after, at = second.body["after"], first.body["at"]
+        # The first sitting took 100 s; the second began an hour before or after it, by the clock of the machine.
+        connection.execute("UPDATE records SET at = ? WHERE id <= ?", (at + 100.0, after))
+        connection.execute("UPDATE records SET at = ? WHERE id > ?", (at + 200.0 + set_by, after))
+        body = packed({**second.body, "at": at + 150.0 + set_by})
+        connection.execute("UPDATE decisions SET body = ? WHERE kind = ? AND step = 1", (body, SITTING))
+        connection.commit()
+    assert seconds_of(run) == pytest.approx(100.0 + ended.body["seconds"], abs=0.01)
+
+
+async def test_a_sitting_that_was_killed_before_it_wrote_anything_took_no_time(tmp_path):
+    async with Trainer(spec(run=tmp_path / "run")):
+        shutil.copytree(tmp_path / "run", tmp_path / "killed")
+    assert seconds_of(Run(tmp_path / "killed")) == 0.0
