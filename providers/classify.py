@@ -99,7 +99,10 @@ _CODES: Mapping[str, ErrorClass] = {
     "api_key_invalid": ErrorClass.AUTH,
     "authentication_error": ErrorClass.AUTH,
     "permission_error": ErrorClass.AUTH,
+    "organization_restricted": ErrorClass.AUTH,
     "model_not_found": ErrorClass.CONFIGURATION,
+    "model_not_available": ErrorClass.CONFIGURATION,
+    "invalid_model": ErrorClass.CONFIGURATION,
     "deploymentnotfound": ErrorClass.CONFIGURATION,
     "failed_precondition": ErrorClass.CONFIGURATION,
     "unsupported_country_region_territory": ErrorClass.CONFIGURATION,
@@ -123,6 +126,7 @@ _STATUS: Mapping[int, ErrorClass] = {
     405: ErrorClass.CONFIGURATION,
     408: ErrorClass.TRANSIENT,
     409: ErrorClass.TRANSIENT,
+    412: ErrorClass.CONFIGURATION,
     413: ErrorClass.CONTEXT,
     425: ErrorClass.TRANSIENT,
     429: ErrorClass.RATE,
@@ -136,19 +140,26 @@ _TEXTS: tuple[tuple[re.Pattern[str], ErrorClass], ...] = (
         re.compile(r"credit balance is too low|spend(?:ing)? limit|specified api usage limits", re.I),
         ErrorClass.QUOTA,
     ),
-    (re.compile(r"flagged by|content management policy|requires moderation", re.I), ErrorClass.FILTER),
+    (
+        re.compile(
+            r"flagged by|content management policy|requires moderation|content exists risk|content filtering policy",
+            re.I,
+        ),
+        ErrorClass.FILTER,
+    ),
     (
         re.compile(
             r"maximum context length|context (?:window|length|size)|prompt is too long|"
-            r"exceeds the maximum number of tokens|input is too long",
+            r"exceeds the maximum number of tokens|input is too long|tokens \+ `?max_new_tokens`? must be",
             re.I,
         ),
         ErrorClass.CONTEXT,
     ),
     (re.compile(r"api key not valid|(?:incorrect|invalid) api key", re.I), ErrorClass.AUTH),
+    (re.compile(r"^model not exist$", re.I), ErrorClass.CONFIGURATION),
 )
 
-_READ_FOR_TEXT = (200, 400, 403, 413, 422, 429, 500)
+_READ_FOR_TEXT = (200, 400, 403, 412, 413, 422, 429, 500)
 
 _MENDS: Mapping[ErrorClass, str] = {
     ErrorClass.TOO_LARGE_FOR_QUOTA: "one request is larger than the account's limit: shorten it or raise the limit",

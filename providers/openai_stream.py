@@ -13,6 +13,8 @@ import orjson
 from semprop.providers.reading import document_of
 from semprop.providers.sse import DONE, Event
 
+_FRAME = ("id", "model")
+
 
 class ChatFold:
     """Implements `semprop.providers.folds.Fold`."""
@@ -39,8 +41,9 @@ class ChatFold:
         if document.get("error"):
             self._failed = event.data
             return False
-        if not self._frame:
-            self._frame = {name: document[name] for name in ("id", "model") if name in document}
+        if len(self._frame) < len(_FRAME):
+            # Azure's first event tells of its filter alone, under empty names.
+            self._frame = {name: document[name] for name in _FRAME if document.get(name)} | self._frame
         if document.get("usage"):
             self._usage = document["usage"]
         choices = document.get("choices")

@@ -339,6 +339,13 @@ CASES = [
         50.59,
         "tokens/minute",
     ),
+    # Captured in songquanpeng/one-api#1764.
+    Case(
+        "groq restricted",
+        400,
+        openai("Organization has been restricted.", "invalid_request_error", "organization_restricted"),
+        C.AUTH,
+    ),
     # OpenRouter
     Case("openrouter credits", 402, {"error": {"code": 402, "message": "Insufficient credits"}}, C.QUOTA),
     Case(
