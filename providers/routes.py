@@ -72,7 +72,7 @@ class Entrance:
 
         async def complete(request: Request) -> Completion:
             way = Way(self._clock.now(), self.able(request))
-            return await send(replace(request, admission=request.admission._replace(way=way)))
+            return await send(_on(request, way))
 
         return complete
 
@@ -173,7 +173,7 @@ class Routes:
         way.busy.append(number)
         member.load += 1
         try:
-            completion = await send(replace(request, admission=request.admission._replace(way=chosen)))
+            completion = await send(_on(request, chosen))
         except ProviderError as error:
             this.attempts += error.attempts
             member.failed += 1
@@ -315,6 +315,12 @@ class Routes:
             status=last.status,
             attempts=this.attempts,
         )
+
+
+def _on(request: Request, way: Way | Chosen) -> Request:
+    """The request on its way. Made by hand: `dataclasses.replace` takes several times as long."""
+    admission = request.admission._replace(way=way)
+    return Request(request.messages, request.sampling, request.schema, request.draw, request.sample, admission)
 
 
 def _refusal(member: Member) -> ProviderError:

@@ -172,8 +172,9 @@ def _pooled(specification: Specification, ground: _Ground, hedge: Hedge | None) 
         if rules.policy is Policy.CHEAPEST and member.price(Usage(1, 0, 0, 1)) is None:
             _log.warning("pool_price_unknown", pool=name, member=member.name, meaning="it is asked last")
     retry = Retry(around.retry, around.clock, ground.random, limiter_waits)
-    routes = Routes(name, members, rules, ground.limiter, around.clock)
-    layers = [*_outer(specification, ground, price), Entrance(name, members, mixture, around.clock)]
+    routes = Routes(specification.called, members, rules, ground.limiter, around.clock)
+    entrance = Entrance(specification.called, members, mixture, around.clock)
+    layers = [*_outer(specification, ground, price), entrance]
     layers += [retry, routes] if hedge is None else [Hedging(hedge, around.clock, retry, routes)]
     return Stack(
         pool,

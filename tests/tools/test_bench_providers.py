@@ -137,3 +137,24 @@ def test_a_body_that_changes_how_long_replies_may_be_is_refused_under_a_cap_of_d
     )
     assert said.code == 2
     assert "cannot be capped" in said.err
+
+
+def test_a_pool_is_measured_beside_its_members_and_priced_by_who_answered(command, serve, tmp_path):
+    file = bench(tmp_path, serve(fine), serve(fine))
+    with open(file, "a") as opened:
+        opened.write('\n[pool.both]\nmembers = ["p0", "p1"]\npolicy = "fastest"\npatience = 0')
+    said = command("bench", "providers", file, "--json", "--max-usd", "1")
+    assert said.code == 0, said
+    cells = {cell["provider"]: cell for cell in said.document["cells"]}
+    assert list(cells) == ["p0", "p1", "both"]
+    assert cells["both"]["answered"] == 4
+    assert cells["both"]["usd_per_request"] == pytest.approx(14e-6)
+
+
+def test_a_pool_of_several_models_measures_none_of_them(command, serve, tmp_path):
+    file = bench(tmp_path, serve(fine), serve(fine).replace("openai:model", "openai:other"))
+    with open(file, "a") as opened:
+        opened.write('\n[pool.both]\nmembers = ["p0", "p1"]')
+    said = command("bench", "providers", file)
+    assert said.code == 2
+    assert "the pool 'both' has several models (model, other)" in said.err
