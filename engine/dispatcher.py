@@ -112,13 +112,21 @@ class Dispatcher:
     @asynccontextmanager
     async def busy(self) -> AsyncIterator[None]:
         """While inside, something that is no job may still lead to one: nothing is quiescent."""
-        self._held += 1
+        self.hold()
         try:
             yield
         finally:
-            self._held -= 1
-            if self._quiescent is not None:
-                self._watch()
+            self.let_go()
+
+    def hold(self) -> None:
+        """From now on nothing is quiescent, until as many have let go as hold."""
+        self._held += 1
+
+    def let_go(self) -> None:
+        """One holds no longer."""
+        self._held -= 1
+        if self._quiescent is not None:
+            self._watch()
 
     def _launch(self, job: Job) -> None:
         if self._tasks is None:

@@ -200,7 +200,7 @@ def document_of(outcome: Outcome) -> dict[str, Any]:
             return {
                 "text": outcome.text,
                 "stop": str(outcome.stop),
-                "usage": [*_counts(usage), *([usage.member] if usage.member else [])],
+                "usage": _usage_document(usage),
                 "model": outcome.model,
                 "request_id": outcome.request_id,
                 "logprobs": [
@@ -215,8 +215,11 @@ def document_of(outcome: Outcome) -> dict[str, Any]:
             }
 
 
-def _counts(usage: Usage) -> tuple[int | None, ...]:
-    return usage.input, usage.cached_read, usage.cache_write, usage.output, usage.reasoning
+def _usage_document(usage: Usage) -> list[int | str | bool | None]:
+    counts = (usage.input, usage.cached_read, usage.cache_write, usage.output, usage.reasoning)
+    if usage.batch:
+        return [*counts, usage.member, True]
+    return [*counts, usage.member] if usage.member else [*counts]
 
 
 def outcome_of(document: dict[str, Any]) -> Outcome:

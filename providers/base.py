@@ -10,7 +10,7 @@ no store could serve.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import TracebackType
@@ -93,6 +93,7 @@ class Admission(NamedTuple):
     a request that is asked again first came, so that it keeps its place. `node` names what asks, for estimates of
     length only. `sent` is counted up by a `Stack` as attempts go out. `pin` is what a pool of several models takes one
     of them by (equal pins, the same model); `way` is what a pool notes of the request, and nobody else reads.
+    `patient`: nobody waits for the answer, which may take hours (a batch).
     """
 
     flow: str = ""
@@ -105,6 +106,7 @@ class Admission(NamedTuple):
     sent: Sent | None = None
     pin: str = ""
     way: Any = None
+    patient: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +144,7 @@ class Usage:
     """Tokens as the endpoint counted them; `None` where it did not say. `input` includes `cached_read`.
 
     `member` is who of a pool counted them, since members differ in what they take for a token; empty outside of pools.
+    `batch`: they were used in a batch, which has prices of its own.
     """
 
     input: int | None = None
@@ -150,6 +153,7 @@ class Usage:
     output: int | None = None
     reasoning: int | None = None
     member: str = ""
+    batch: bool = False
 
 
 class Mixture(StrEnum):
@@ -265,6 +269,38 @@ class Quiescent(Protocol):
 
     def quiescent(self) -> None:
         """Everything that can be asked now has been asked."""
+
+
+class Note(NamedTuple):
+    """What a provider noted for itself, as JSON data, and its place among all that is on record."""
+
+    place: int
+    document: Mapping[str, Any]
+
+
+class Notes(Protocol):
+    """Where a provider notes what must outlive a kill; beside it stands what came of requests."""
+
+    def noted(self) -> Sequence[Note]:
+        """All notes, of earlier sittings too, in their order."""
+
+    def settled(self) -> Mapping[str, int]:
+        """Content key → the place of the latest outcome or failure of that request."""
+
+    async def note(self, name: str, document: Mapping[str, Any]) -> int:
+        """Note something; returns its place once it is durable.
+
+        Raises:
+            Exception: it could not be written; what it announces must not be done.
+        """
+
+
+@runtime_checkable
+class Noting(Protocol):
+    """What a provider may have besides: it notes what must outlive a kill, if it is told where."""
+
+    def keep(self, notes: Notes) -> None:
+        """From now on note in these, and go on with what is noted there already."""
 
 
 def content_key(identity: str, request: Request) -> str:

@@ -6,12 +6,21 @@ Takes a specification and what time and the environment are; gives an `HttpProvi
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
 from yarl import URL
 
 from semprop.providers.anthropic import AnthropicFormat
+from semprop.providers.base import Provider
+from semprop.providers.batches.anthropic import AnthropicBatches
+from semprop.providers.batches.calls import Calls
+from semprop.providers.batches.openai import OpenAIBatches
+from semprop.providers.batches.provider import Batches
+from semprop.providers.batches.submitting import Gate, Outside
+from semprop.providers.batches.terms import BatchTerms
 from semprop.providers.classify import Origin
 from semprop.providers.connection import HttpSettings, is_loopback
+from semprop.providers.errors import ErrorClass, StopError
 from semprop.providers.gemini import GeminiFormat
 from semprop.providers.http import HttpProvider, WireFormat
 from semprop.providers.kinds import KINDS, Kind, Speaks
@@ -64,6 +73,40 @@ def over_http(
     )
     clock = around.clock if specification.stream else None
     return HttpProvider(settings, _wire(specification, kind, origin, base), kind.capabilities, transport, clock)
+
+
+BATCHED: Mapping[str, str] = {"openai": "/v1", "openai-responses": "/v1", "anthropic": ""}
+"""Kinds whose batch API is spoken here, and what its lines have before the path of a single request."""
+
+
+def batches_over(
+    endpoint: Provider,
+    specification: Specification,
+    around: Surroundings,
+    transport: Transport | None,
+    gate: Gate | None = None,
+) -> Batches:
+    """The batch API of an endpoint.
+
+    Args:
+        gate: what may stop it from sending.
+
+    Raises:
+        StopError: the kind has none that is spoken here (CONFIGURATION).
+    """
+    if specification.kind not in BATCHED or not isinstance(endpoint, HttpProvider):
+        raise StopError(
+            f"{endpoint.identity} has no batch API that is spoken here; these have: {', '.join(BATCHED)}",
+            ErrorClass.CONFIGURATION,
+            attempts=0,
+        )
+    calls = Calls(endpoint.settings, endpoint.wire, transport or Transport())
+    anthropic = KINDS[specification.kind].speaks is Speaks.MESSAGES
+    url = f"{BATCHED[specification.kind]}{endpoint.wire.path}"
+    service = AnthropicBatches(calls) if anthropic else OpenAIBatches(calls, url)
+    outside = Outside(around.clock, around.wall, around.token, gate)
+    identity = specification.shown(endpoint.identity)
+    return Batches(service, calls, endpoint.wire, identity, specification.batch or BatchTerms(), outside)
 
 
 def _wire(specification: Specification, kind: Kind, origin: Origin, base: str) -> WireFormat:

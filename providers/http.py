@@ -125,6 +125,16 @@ class HttpProvider:
         return f"HttpProvider({self.identity}, session={state}, attempts={self._attempts})"
 
     @property
+    def settings(self) -> HttpSettings:
+        """Where it is and how it is reached."""
+        return self._settings
+
+    @property
+    def wire(self) -> WireFormat:
+        """How it is spoken to, without the fields that it was seen to refuse."""
+        return self._wire
+
+    @property
     def identity(self) -> str:
         return self._settings.identity
 
@@ -224,7 +234,7 @@ class HttpProvider:
             with line.deadlines.deadline():
                 return await line.exchange(body, seen)
         except aiohttp.ConnectionTimeoutError as error:
-            fault = _translated(error, self.identity, line.secrets)
+            fault = translated(error, self.identity, line.secrets)
         except TimeoutError:
             fault = RetryError(
                 f"{self.identity} did not answer within {self._settings.timeout:g} s; it is asked again. "
@@ -232,7 +242,7 @@ class HttpProvider:
                 ErrorClass.TRANSIENT,
             )
         except (aiohttp.ClientError, OSError) as error:
-            fault = _translated(error, self.identity, line.secrets)
+            fault = translated(error, self.identity, line.secrets)
         self._attempts -= 1 - fault.attempts
         # Outside the handler on purpose: aiohttp's errors carry the request's headers and the proxy's address,
         # so they must not hang on ours as cause or context.
@@ -276,7 +286,7 @@ def _decoded(wire: WireFormat, reply: Reply, request: Request, secrets: tuple[st
     return wire.decode(clean, request)
 
 
-def _translated(error: aiohttp.ClientError | OSError, identity: str, secrets: tuple[str, ...]) -> ProviderError:
+def translated(error: aiohttp.ClientError | OSError, identity: str, secrets: tuple[str, ...]) -> ProviderError:
     what = redacted(f"{type(error).__name__}: {error}", secrets)
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return unusable(

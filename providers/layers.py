@@ -13,7 +13,7 @@ from typing import Any, Protocol, Self, runtime_checkable
 
 import anyio
 
-from semprop.providers.base import Capabilities, Completion, Provider, Quiescent, Request, Sampling, Usage
+from semprop.providers.base import Capabilities, Completion, Noting, Provider, Quiescent, Request, Sampling, Usage
 from semprop.providers.errors import ErrorClass, StopError
 from semprop.providers.pictures import UNTOLD, Pictures
 
@@ -83,6 +83,8 @@ class Stack:
         if isinstance(endpoint, Quiescent):
             # Only then: whoever looks for it takes it for a wish to be told.
             self.quiescent = endpoint.quiescent
+        if isinstance(endpoint, Noting):
+            self.keep = endpoint.keep
 
     def __repr__(self) -> str:
         names = " → ".join(type(part).__name__ for part in (*self._layers, self._endpoint))

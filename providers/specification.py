@@ -1,7 +1,6 @@
 """What a user writes to name a provider: `kind:model[@http(s)://base]`, or a NAME out of a TOML file.
 
-Takes text and files; gives frozen `Specification` values. Opens no connection and reads no key: a key is named
-by its environment variable. Every fault says which table, which key and what would be right.
+Takes text and files; gives frozen values, reads no secret. Every fault says which table, which key and the mend.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ import orjson
 from yarl import URL
 
 from semprop.providers.base import Capabilities, Mixture, Sampling
+from semprop.providers.batches.terms import BatchTerms, terms_in
 from semprop.providers.errors import StopError
 from semprop.providers.hedging import Hedge
 from semprop.providers.kinds import KINDS
@@ -64,6 +64,7 @@ class Specification:
         prices: in place of the listed ones.
         stream: whether replies come in events, so that their first token and gaps are timed; the text is the same.
         prompt_cache: whether prompts are marked for a service whose prompt cache wants to be told (Anthropic).
+        batch: how its batch API is used for requests that nobody waits for; None: it is not.
         capabilities: single promises, in place of the kind's own.
         members: those of a pool, in their order; its `model` is what its user says that all of them are.
         rules: how a pool routes.
@@ -94,6 +95,7 @@ class Specification:
     prompt_cache: bool = False
     members: tuple[Specification, ...] = ()
     rules: Rules = Rules()
+    batch: BatchTerms | None = None
 
     @property
     def text(self) -> str:
@@ -304,6 +306,7 @@ class _Table(Table):
             hedge=self.hedge(),
             stream=self.switch("stream"),
             prompt_cache=self.switch("prompt_cache"),
+            batch=terms_in(self.inner("batch")) if "batch" in self.table else None,
         )
 
     def pool(self, name: str, named: Mapping[str, Specification]) -> Specification:

@@ -3,7 +3,7 @@
 Takes a specification and what time, randomness and the environment are; gives a provider. Synchronous, and
 opens nothing: keys, certificates and weights are looked for at the first call.
 
-    defaults → meter → hedge → retry → limits → valve → http, embedded or simulated
+    batches → defaults → meter → hedge → retry → limits → valve → http, embedded or simulated
 
 A request that waits to be asked again stands outside the limits: it holds no place in flight, and keeps its place
 in the queue. A pool has the choice of a member where a single provider has its limits:
@@ -13,7 +13,7 @@ in the queue. A pool has the choice of a member where a single provider has its 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Any, NamedTuple
@@ -24,7 +24,9 @@ from yarl import URL
 
 from semprop.providers import embedded, simulated
 from semprop.providers.base import Capabilities, Provider, Usage
-from semprop.providers.endpoints import over_http
+from semprop.providers.batches.layer import Batching, Beside, Costs, Priced
+from semprop.providers.batches.provider import Batches
+from semprop.providers.endpoints import BATCHED, batches_over, over_http
 from semprop.providers.hedging import Hedge, Hedging
 from semprop.providers.kinds import KINDS
 from semprop.providers.layers import Defaults, InFlight, Layer, Meter, Price, Stack
@@ -90,12 +92,11 @@ def connect(
     if specification.members:
         return _pooled(specification, ground, hedge)
     made = _made(specification, ground)
-    price = made.price
-    layers = [*_outer(specification, ground, price)]
+    endpoint, batching, price = _with_batches(made, specification, ground)
+    layers = [*_outer(specification, ground, price, batching)]
     retry = Retry(around.retry, around.clock, ground.random, limiter_waits)
     layers += [retry, made.limits] if hedge is None else [Hedging(hedge, around.clock, retry, made.limits)]
     layers += made.inner
-    endpoint = made.endpoint
     shown, promised = specification.shown, _promised(specification, endpoint)
     return Stack(endpoint, layers, identity=shown, capabilities=promised, price=price, pictures=made.pictures)
 
@@ -146,9 +147,12 @@ def _made(specification: Specification, ground: _Ground) -> _Made:
     return _Made(endpoint, limits, tuple(inner), price, pictures)
 
 
-def _outer(specification: Specification, ground: _Ground, price: Price) -> Iterator[Layer]:
+def _outer(
+    specification: Specification, ground: _Ground, price: Price, batching: Sequence[Layer] = ()
+) -> Iterator[Layer]:
     if ground.around.watch is not None:
         yield ground.around.watch(specification)
+    yield from batching
     if specification.sampling:
         yield Defaults(specification.sampling)
     yield Meter(price)
@@ -236,6 +240,36 @@ def _terms(specification: Specification, in_flight: int | None, profile: Profile
         in_flight=in_flight,
         profile=profile,
     )
+
+
+def batches_of(specification: Specification, surroundings: Surroundings) -> Batches:
+    """The batch API of a provider by itself, to look at batches and stop them; close it.
+
+    Raises:
+        StopError: it has none that is spoken here (CONFIGURATION).
+    """
+    transport = Transport()
+    endpoint = _endpoint(specification, 1, _profile(specification), surroundings, transport)
+    return batches_over(endpoint, specification, surroundings, transport)
+
+
+def _with_batches(
+    made: _Made, specification: Specification, ground: _Ground
+) -> tuple[Provider, tuple[Layer, ...], Price]:
+    """The endpoint with its batch API if that is used, the layer that leads there, and the price of either way."""
+    if specification.kind not in BATCHED:
+        return made.endpoint, (), made.price
+    # Earlier sittings of a run may have used its batches even if this one does not.
+    in_batch = tariff_of(specification, Processing.BATCH)
+    price = Priced(made.price, in_batch)
+    if specification.batch is None:
+        return made.endpoint, (), price
+    valve = ground.valve or Valve()
+    batches = batches_over(made.endpoint, specification, ground.around, ground.transport, valve)
+    identity = specification.shown(made.endpoint.identity)
+    costs = Costs(in_batch, made.pictures, valve)
+    layer = Batching(batches, identity, specification.batch, costs, specification.sampling)
+    return Beside(made.endpoint, batches), (layer,), price
 
 
 def _endpoint(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
@@ -23,6 +25,8 @@ class Surroundings:
         retry: when to ask again.
         watch: what stands around every call of a provider that is connected, outside of everything else: somebody who
             watches. None: nothing, at no cost.
+        wall: the time of day, in seconds since 1970; marks when a batch was meant to be sent.
+        token: a name that nobody has, of letters and digits; names a batch.
     """
 
     environment: Mapping[str, str] | None = field(default=None, repr=False)
@@ -30,3 +34,5 @@ class Surroundings:
     random: Random | None = None
     retry: RetryPolicy = RetryPolicy()
     watch: Callable[[Specification], Layer] | None = None
+    wall: Callable[[], float] = time.time
+    token: Callable[[], str] = lambda: os.urandom(8).hex()

@@ -109,7 +109,7 @@ class Passage:
         purse = valve.purse
 
         async def complete(request: Request) -> Completion:
-            _check(purse.caps, request)
+            check_bounded(purse.caps, request)
             worst = worst_case(request, price, pictures)
             sent = request.admission.sent
             if valve.is_shut:
@@ -149,7 +149,12 @@ class Passage:
         return {"budget": self._valve.statistics()} if not self._valve.purse.caps.is_empty else {}
 
 
-def _check(caps: Caps, request: Request) -> None:
+def check_bounded(caps: Caps, request: Request) -> None:
+    """Make sure that what is capped can be reserved.
+
+    Raises:
+        StopError: a reply of any length is asked for (CONFIGURATION).
+    """
     if caps.bounds_output and request.sampling.max_tokens is None:
         raise StopError(
             "tokens or dollars are capped, and this request does not say how long its reply may be: give max_tokens "

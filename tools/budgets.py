@@ -46,6 +46,11 @@ def check_caps(caps: Caps, name: str, price: Price, specification: Specification
             f"{name!r} writes to a prompt cache at an unknown price, so its dollars cannot be capped: give "
             "`cache_write` among its `prices`, or leave `prompt_cache` out"
         )
+    if caps.usd is not None and specification.batch is not None and price(Usage(1, 0, 0, 1, batch=True)) is None:
+        raise SpecificationError(
+            f"no batch price is known for {name!r}, so its dollars cannot be capped: give `prices` with `batch` in the "
+            "providers file, or cap calls and tokens instead"
+        )
     fields = orjson.loads(specification.body)
     inner = [fields.get(name) for name in ("generationConfig", "generation_config")]
     places = [fields, *(place for place in inner if isinstance(place, dict))]

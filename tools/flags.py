@@ -14,6 +14,7 @@ from semprop.engine.methods.clusters import Messages
 from semprop.engine.methods.descent import RuleName
 from semprop.engine.methods.semantic import Calls, InstructionMessage
 from semprop.engine.prompts.backward import Neighbours, Question
+from semprop.engine.training.specification import BATCHED
 from semprop.tools.preparing import RUNS
 
 RUN_PANEL, DATA_PANEL, PROVIDER_PANEL, METHOD_PANEL = "Run", "Data", "Providers", "Method"
@@ -30,6 +31,15 @@ def _whole_or_count(text: str) -> int:
     return int(text)
 
 
+def _phases(text: str) -> str:
+    """Names of phases, with commas."""
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    unknown = [name for name in names if name not in (*BATCHED, "none")]
+    if unknown or not names:
+        raise typer.BadParameter(f"{text!r}: name phases out of {', '.join(BATCHED)}, with commas, or none")
+    return ",".join(names)
+
+
 Task = Annotated[str, typer.Argument(help="a task's name (semprop tasks), path.py:task, or path.toml", metavar="TASK")]
 RunDirectory = Annotated[Path, typer.Argument(help="a run's directory", metavar="RUN")]
 Forward = Annotated[str | None, typer.Option(help=f"who runs the graph: {PROVIDER}", rich_help_panel=PROVIDER_PANEL)]
@@ -40,6 +50,15 @@ Providers = Annotated[
     Path | None, typer.Option(help="TOML file with tables [provider.NAME]", rich_help_panel=PROVIDER_PANEL)
 ]
 InFlight = Annotated[int | None, typer.Option(min=1, help="requests at once", rich_help_panel=PROVIDER_PANEL)]
+Batch = Annotated[
+    str | None,
+    typer.Option(
+        parser=_phases,
+        metavar="PHASES",
+        help=f"phases that go by the provider's batch API, at its price and in its time: {', '.join(BATCHED)}, or none",
+        rich_help_panel=PROVIDER_PANEL,
+    ),
+]
 Data = Annotated[
     Path | None,
     typer.Option(help="directory of the published files", envvar="SEMPROP_DATA", rich_help_panel=DATA_PANEL),

@@ -35,18 +35,10 @@ from semprop.engine.training.reading import FILE_NAME
 from semprop.engine.training.runs import Run
 from semprop.engine.training.specification import DEFAULT_ROLES, Specification
 from semprop.engine.training.telemetry import Price
-from semprop.providers.base import Usage
 from semprop.providers.budget import Caps
-from semprop.providers.layers import Stack
-from semprop.providers.limiter import Limiter
-from semprop.providers.specification import load as load_providers
-from semprop.providers.specification import resolve as resolve_provider
-from semprop.providers.stack import connect
 from semprop.providers.surroundings import Surroundings
-from semprop.providers.transport import Transport
 from semprop.providers.valve import Valve
-from semprop.tools.budgets import check_caps
-from semprop.tools.descriptors import SPARE, raise_file_limit
+from semprop.tools.connecting import Connecting, connected, priced
 from semprop.tools.interruption import GRACE
 from semprop.tools.stores import cache_of
 
@@ -74,6 +66,7 @@ class Order:
         run: the directory of the run; None gives it a name below `RUNS`.
         max_calls, max_tokens, max_input_tokens, max_output_tokens, max_usd, max_seconds: the most that may be spent;
             None is no cap.
+        batch: phases whose requests go by batch APIs, with commas; "none" or None: none.
         grace: seconds that requests on the wire may take to come back after a stop.
         fork: the directory of a new run, which is answered from `run` where requests are the same.
         cache: the directory of replies that runs share; None takes the user's own if a provider costs money.
@@ -113,10 +106,26 @@ class Order:
     max_output_tokens: int | None = None
     max_usd: float | None = None
     max_seconds: float | None = None
+    batch: str | None = None
     grace: float = GRACE
     fork: Path | None = None
     cache: Path | None = None
     no_cache: bool = False
+
+    @property
+    def batched(self) -> tuple[str, ...]:
+        """The phases that go by batches."""
+        return () if self.batch is None else tuple(name for name in self.batch.split(",") if name != "none")
+
+    @property
+    def gate_options(self) -> GateOptions:
+        """The gate's settings."""
+        return GateOptions(alpha=self.alpha, beta=self.beta, delta=self.delta, spending=self.spending)
+
+    @property
+    def connecting(self) -> Connecting:
+        """How its providers are reached."""
+        return Connecting(self.providers, self.in_flight, self.caps, batch=bool(self.batched))
 
     @property
     def caps(self) -> Caps:
@@ -227,8 +236,7 @@ def prepare(
     """
     task = resolve_task(order.task)
     name, start = order.method or task.defaults.method, initial
-    settings = GateOptions(alpha=order.alpha, beta=order.beta, delta=order.delta, spending=order.spending)
-    gate = gate_named(order.gate or default_gate(name), settings)
+    gate = gate_named(order.gate or default_gate(name), order.gate_options)
     gate = WholeGate(gate) if order.whole_gate else gate
     method = method_named(name, Choices(gate, pools=task.clauses, options=order.options, seed=order.seed))
     graph = graph_for(name, task.graph)
@@ -237,7 +245,7 @@ def prepare(
         start = parameters_in(order.start, graph)
     roles = roles_of(order.roles, task.defaults.providers) if order.roles or task.defaults.providers else {}
     valve = Valve(order.caps)
-    providers = connected(order, roles, around.providers, valve)
+    providers = connected(order.connecting, roles, around.providers, valve)
     defaults = task.defaults
     source = data_source(order.data, os.environ, say)
     sizes = _sizes(order, defaults.sizes)
@@ -261,6 +269,7 @@ def prepare(
         judge_labels=() if order.judge_labels is None else judge_labels(order.judge_labels, graph.inputs),
         task=task.name,
         in_flight=_given(order.in_flight, defaults.in_flight),
+        batched=order.batched,
         run=order.run,
         recipe=order.recipe(),
     )
@@ -307,38 +316,6 @@ def roles_of(given: Mapping[str, str], defaults: Mapping[str, str]) -> dict[str,
     if "forward" not in named:
         raise SpecificationError("the task names no provider for the role 'forward': give one with --forward")
     return {role: named.get(role, named["forward"]) for role in (*DEFAULT_ROLES, *named)}
-
-
-def connected(order: Order, roles: Mapping[str, str], around: Surroundings, valve: Valve) -> dict[str, Stack]:
-    """One provider for each different specification, and one limiter and one transport for all: roles of one account
-    share its limits, those of one endpoint its connections."""
-    named = {} if order.providers is None else load_providers(order.providers)
-    stacks: dict[str, Stack] = {}
-    limiter, transport = Limiter(clock=around.clock, random=around.random), Transport()
-    for role, text in roles.items():
-        if text in stacks:
-            continue
-        specification = resolve_provider(text, named)
-        # The embedded model keeps its own bound: its replies repeat only one at a time.
-        bound = None if specification.kind == "embedded" or specification.in_flight is not None else order.in_flight
-        if bound is not None and bound < 1:
-            raise SpecificationError(f"--in-flight is {bound} for {role}: give 1 or more")
-        stack = stacks[text] = connect(
-            specification, in_flight=bound, surroundings=around, limiter=limiter, transport=transport, valve=valve
-        )
-        check_caps(order.caps, text, stack.price, specification)
-    raise_file_limit(transport.connections + SPARE)
-    return {role: stacks[text] for role, text in roles.items()}
-
-
-def priced(providers: Mapping[str, Stack]) -> Price:
-    """What a call of a role costs, by its provider's prices."""
-
-    def price(role: str, usage: Usage) -> float | None:
-        provider = providers.get(role) or providers.get("forward")
-        return None if provider is None else provider.price(usage)
-
-    return price
 
 
 def parameters_in(path: Path, graph: Graph) -> Parameters:

@@ -289,12 +289,15 @@ def tally_of(spec: Specification, *, steps: int, sides: int, now: float) -> Tall
 
 
 def why_of(providers: Iterable[Provider]) -> Why:
-    """Asks providers why nothing runs: their limits first, then their retries."""
+    """Asks providers why nothing runs: batches under way and their limits first, then their retries."""
     asked = list({id(provider): provider for provider in providers}.values())
 
     def why() -> str | None:
         told = [provider.statistics() for provider in asked]
         for counted in told:
+            batches = counted.get("batches")
+            if isinstance(batches, Mapping) and batches.get("waits"):
+                return str(batches["waits"])
             limits = counted.get("limits")
             words = in_words(limits) if isinstance(limits, Mapping) else None
             if words is not None:

@@ -48,10 +48,11 @@ from semprop.engine.training.telemetry import Price
 from semprop.providers.errors import ProviderError
 from semprop.providers.valve import Valve
 from semprop.tools import render
+from semprop.tools.connecting import connected, priced
 from semprop.tools.exits import Ended, ExitCode, Problem, document_of, interrupted, problem_of
 from semprop.tools.interruption import Patience, listening
 from semprop.tools.optimizing import patience_of, progress_of, run_loop
-from semprop.tools.preparing import Order, Surrounding, connected, priced, roles_of, run_directory
+from semprop.tools.preparing import Order, Surrounding, roles_of, run_directory
 from semprop.tools.screen import Screen, plain
 
 FREE = ("simulated", "embedded")
@@ -113,7 +114,7 @@ def reproduce(order: ReproduceOrder, around: Surrounding, screen: Screen) -> End
     plan = order.plan
     roles = roles_of(order.roles, MODELS)
     asked, valve = Order(task=plan.name, providers=order.providers, in_flight=order.in_flight), Valve()
-    stacks = connected(asked, roles, around.providers, valve)
+    stacks = connected(asked.connecting, roles, around.providers, valve)
     price, source = priced(stacks), data_source(order.data, os.environ, screen.say)
     specs = [(unit, specification(plan, unit, stacks, source, order.in_flight)) for unit in units(plan)]
     planned = projection(specs, price)

@@ -13,6 +13,7 @@ import inspect
 import json
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from types import TracebackType
@@ -30,6 +31,7 @@ from semprop.engine.seam import FunctionCall, ModelCall
 from semprop.engine.training.cache import Shared, shared_key
 from semprop.engine.training.events import Announcer, CallDone
 from semprop.engine.training.ledger import Ledger, is_usable
+from semprop.engine.training.patience import OPEN, phases
 from semprop.engine.training.specification import Specification
 from semprop.engine.training.telemetry import Telemetry
 from semprop.providers.base import (
@@ -86,7 +88,12 @@ class Asker:
         self._spec, self._ledger, self._telemetry, self._announce = spec, ledger, telemetry, announce
         providers = tuple(dict.fromkeys(spec.providers.values()))
         self._listening = tuple(provider for provider in providers if isinstance(provider, Quiescent))
-        self._dispatcher = Dispatcher(spec.in_flight, self._quiescent if self._listening else None)
+        self._batched = phases(spec.batched)
+        told = self._quiescent if self._listening else None
+        # What nobody waits for stands in a line of its own: as much of it as makes a batch may be open.
+        self._dispatcher = Dispatcher(spec.in_flight, None if self._batched else told)
+        self._patient = Dispatcher(OPEN, told) if self._batched else self._dispatcher
+        self._ask = self._call_held if self._listening else self._call_model
         self._threads = anyio.CapacityLimiter(spec.in_flight)
         # A flow of its own for each run: those that share a limiter share it fairly.
         self._flow = f"{spec.task if spec.run is None else spec.run}#{id(self):x}"
@@ -98,13 +105,16 @@ class Asker:
 
     async def __aenter__(self) -> Self:
         """Open it for models to be asked; requests live no longer than until it is left."""
-        await self._dispatcher.__aenter__()
+        async with AsyncExitStack() as stack:
+            for dispatcher in dict.fromkeys((self._dispatcher, self._patient)):
+                await stack.enter_async_context(dispatcher)
+            self._open = stack.pop_all()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._dispatcher.__aexit__(kind, error, trace)
+        await self._open.__aexit__(kind, error, trace)
 
     def style(self, role: str) -> ReplyStyle:
         return ReplyStyle.JSON if self._spec.provider(role).capabilities.schema else ReplyStyle.TAGS
@@ -117,12 +127,13 @@ class Asker:
         outcome = self._replayed(position, key) if ledger.replaying else None
         if outcome is None:
             outcome = ledger.stored(key)
-            shared = outcome is not None or self._dispatcher.shares(key)
+            dispatcher = self._patient if position.phase in self._batched else self._dispatcher
+            shared = outcome is not None or dispatcher.shares(key)
             if outcome is None:
                 rank = rank_of(position.phase, call.level, call.order)
-                ask = self._call_model if self._shared is None else self._call_shared
+                ask = self._ask if self._shared is None else self._call_shared
                 work = partial(ask, position, key, call, provider, rank)
-                outcome = await self._dispatcher.result(key, rank, work)
+                outcome = await dispatcher.result(key, rank, work)
             if shared:
                 await self._again(position, key, outcome)
         assert not isinstance(outcome, Returned), "a model's key never holds a function's result"
@@ -142,7 +153,7 @@ class Asker:
 
     async def ask_function(self, position: Position, call: FunctionCall) -> Returned | Failure:
         if call.pure:
-            async with self._dispatcher.busy():
+            async with self._patient.busy():
                 result = await self._run_function(call)
             pure = result if isinstance(result, Failure) else Returned(result)
             self._watch_function(call, pure)
@@ -212,7 +223,7 @@ class Asker:
                 await self._ledger.settle(position, key, found)
                 self._telemetry.again(position)
                 return found
-            outcome = await self._call_model(position, key, call, provider, rank, job)
+            outcome = await self._ask(position, key, call, provider, rank, job)
             if is_usable(outcome):
                 await self._shared.keep(address, outcome)
             return outcome
@@ -224,7 +235,8 @@ class Asker:
         ledger, telemetry, asked = self._ledger, self._telemetry, call.request
         # What ends a step goes first in a limiter's queue, too; then the gate, then forward.
         sent = Sent(partial(self._further, position, key))
-        admission = Admission(self._flow, rank[0], rank[1], node=position.node, sent=sent)
+        patient = position.phase in self._batched
+        admission = Admission(self._flow, rank[0], rank[1], node=position.node, sent=sent, patient=patient)
         if call.role in self._pinned:
             admission = admission._replace(pin=f"{self._spec.seed}|{position.example}")
         request = Request(asked.messages, asked.sampling, asked.schema, asked.draw, asked.sample, admission)
@@ -235,7 +247,7 @@ class Asker:
         telemetry.in_flight += 1
         try:
             try:
-                outcome = await provider.complete(request)
+                outcome = await (self._let_go(provider, request) if self._listening else provider.complete(request))
             except ItemError as error:
                 outcome = failure_of(error)
             job.keep()
@@ -251,6 +263,23 @@ class Asker:
             self._report(position, outcome, usd)
         self._watch(self._roles[call.role][1], outcome)
         return outcome
+
+    async def _call_held(
+        self, position: Position, key: str, call: ModelCall, provider: Provider, rank: Rank, job: Job
+    ) -> Outcome:
+        """The same where a provider gathers requests: nothing is quiescent but while it has this one."""
+        self._patient.hold()
+        try:
+            return await self._call_model(position, key, call, provider, rank, job)
+        finally:
+            self._patient.let_go()
+
+    async def _let_go(self, provider: Provider, request: Request) -> Completion:
+        self._patient.let_go()
+        try:
+            return await provider.complete(request)
+        finally:
+            self._patient.hold()
 
     async def _further(self, position: Position, key: str, sent: Sent) -> None:
         """A further attempt is about to be sent, which is durable before it is."""
@@ -287,7 +316,7 @@ class Asker:
     # Functions ----------------------------------------------------------------------------------------------------
 
     async def _call_function(self, position: Position, key: str, call: FunctionCall) -> Outcome:
-        async with self._dispatcher.busy():
+        async with self._patient.busy():
             result = await self._run_function(call)
         outcome: Outcome = result if isinstance(result, Failure) else Returned(_recordable(call, result))
         await self._ledger.settle(position, key, outcome)

@@ -33,16 +33,18 @@ from semprop.engine.training.migrating import migrate
 from semprop.engine.training.reading import FILE_NAME, opened
 from semprop.engine.training.records import (
     ANSWERED,
+    NOTED,
     REOPENED,
     SCHEMA,
     SCHEMA_VERSION,
+    SETTLED,
     Kind,
     Texts,
     position_text,
     shortened,
 )
 from semprop.engine.training.writing import Waiter, Writer, unwritable
-from semprop.providers.base import Request
+from semprop.providers.base import Note, Request
 
 RECENT = 4_096
 
@@ -135,6 +137,12 @@ class Journal:
         except sqlite3.Error as error:
             raise StorageError(f"the journal in {self._path} cannot be read: {error}") from error
 
+    def _rows(self, query: str) -> list[Any]:
+        try:
+            return self._reader.execute(query).fetchall()
+        except sqlite3.Error as error:
+            raise StorageError(f"the journal in {self._path} cannot be read: {error}") from error
+
     def _remember(self, key: str, outcome: Outcome) -> Outcome:
         self._recent[key] = outcome
         if len(self._recent) > RECENT:
@@ -181,6 +189,21 @@ class Journal:
 
     def link(self, position: Position, key: str) -> None:
         self._record(Kind.LINK, key, position_text(position), None, None)
+
+    async def note(self, name: str, document: Mapping[str, Any]) -> int:
+        """Make a provider's note durable; gives its place (`semprop.providers.base.Notes`)."""
+        waiter: Waiter = self._loop.create_future()
+        place = self._record(Kind.NOTE, name, None, None, orjson.dumps(document), waiter)
+        await waiter
+        return place
+
+    def noted(self) -> tuple[Note, ...]:
+        """What providers noted, in all sittings."""
+        return tuple(Note(place, unpacked(body)) for place, body in self._rows(NOTED))
+
+    def settled(self) -> dict[str, int]:
+        """Content key → the place of the latest outcome or failure of that request."""
+        return dict(self._rows(SETTLED))
 
     def _place(self, text: str) -> int:
         place = self._texts.place(text)

@@ -26,7 +26,7 @@ SCHEMA_VERSION = 3
 class Kind(StrEnum):
     """What a record is: a request about to be sent; what came of one, if equal requests may be served by it; what came
     of one otherwise (a provider failed); a position that another record answers; a text that requests name; what the
-    attempts of a request may have cost, where that is more than its outcome tells."""
+    attempts of a request may have cost, where that is more than its outcome tells; what a provider noted for itself."""
 
     INTENT = "intent"
     OUTCOME = "outcome"
@@ -34,6 +34,7 @@ class Kind(StrEnum):
     LINK = "link"
     TEXT = "text"
     CHARGE = "charge"
+    NOTE = "note"
 
 
 SCHEMA = """
@@ -60,10 +61,16 @@ ANSWERED = (
 """What answers a position: its own outcome, else a link to that of an equal request."""
 
 CALLS = (
-    "SELECT position, kind, role, body FROM records WHERE kind IN ('intent', 'outcome', 'fault', 'charge') "
+    "SELECT position, kind, role, body, key FROM records WHERE kind IN ('intent', 'outcome', 'fault', 'charge') "
     "ORDER BY position, id"
 )
 """What was sent at each position, what came of it, and what it cost."""
+
+NOTED = "SELECT id, body FROM records WHERE kind = 'note' ORDER BY id"
+"""What providers noted."""
+
+SETTLED = "SELECT key, max(id) FROM records WHERE kind IN ('outcome', 'fault') GROUP BY key"
+"""Where the latest outcome or failure of each request stands."""
 
 COLUMNS = 7
 """Of a record: id, kind, key, position, role, body, at."""

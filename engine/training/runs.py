@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from itertools import groupby
@@ -22,8 +22,8 @@ from semprop.engine.training.bodies import MEND, unpacked
 from semprop.engine.training.lock import is_running
 from semprop.engine.training.program import Program
 from semprop.engine.training.reading import Reader, check_version
-from semprop.engine.training.records import CALLS, Kind, expanded, text_of
-from semprop.providers.base import Completion
+from semprop.engine.training.records import CALLS, NOTED, Kind, expanded, text_of
+from semprop.providers.base import Completion, Note
 
 LOST = "[this text was lost: the record that held it was damaged, and was not salvaged]"
 """Stands in a request that names a text whose record is gone."""
@@ -138,9 +138,10 @@ class Run:
 
     def calls(self) -> Iterator[Call]:
         """What was sent at each position, or was about to be; in no particular order."""
+        batched = {key: None for note in self.notes() for key in note.document.get("keys", ())}
         with self._reader.connected() as connection, self._whole() as whole:
             for position, group in groupby(connection.execute(CALLS), itemgetter(0)):
-                call = _call(position, [tuple(row[1:]) for row in group], whole)
+                call = _call(position, [tuple(row[1:]) for row in group], whole, batched)
                 if call is not None:
                     yield call
 
@@ -155,6 +156,10 @@ class Run:
         upto = float("inf") if until is None else until
         ((found,),) = self._rows("SELECT max(at) FROM records WHERE at BETWEEN ? AND ?", (since, upto))
         return since if found is None else float(found)
+
+    def notes(self) -> tuple[Note, ...]:
+        """What providers noted for themselves, batches above all."""
+        return tuple(Note(place, unpacked(body)) for place, body in self._rows(NOTED, ()))
 
     @property
     def status(self) -> str:
@@ -210,15 +215,21 @@ def _text(connection: sqlite3.Connection, place: int) -> str:
     return LOST if row is None else text_of(unpacked(row[0]))
 
 
-def _call(position: str, rows: list[tuple[Any, ...]], whole: Callable[[bytes], dict[str, Any]]) -> Call | None:
-    """What the records of one position say; None if nothing was asked there."""
-    intents = [(role, body) for kind, role, body in rows if kind == Kind.INTENT]
+def _call(
+    position: str,
+    rows: list[tuple[Any, ...]],
+    whole: Callable[[bytes], dict[str, Any]],
+    batched: Mapping[str, None],
+) -> Call | None:
+    """What the records of one position say; None if nothing was asked there. `batched` are the keys of requests that
+    stand in a batch: what becomes of them is counted when its results are fetched."""
+    intents = [(role, body) for kind, role, body, _ in rows if kind == Kind.INTENT]
     if not intents:
         return None
-    answers = [body for kind, _, body in rows if kind in (Kind.OUTCOME, Kind.FAULT)]
+    answers = [body for kind, _, body, _ in rows if kind in (Kind.OUTCOME, Kind.FAULT)]
     outcome = outcome_of(unpacked(answers[0])) if answers else None
     told: list[Charge] = []
-    for body in (unpacked(body) for kind, _, body in rows if kind == Kind.CHARGE):
+    for body in (unpacked(body) for kind, _, body, _ in rows if kind == Kind.CHARGE):
         charge = Charge(body["attempts"], body["spent"], body["open"])
         # One asking says more and more of its attempts, until it is over; the next begins anew.
         if told and told[-1].is_open and charge.attempts > told[-1].attempts:
@@ -231,6 +242,8 @@ def _call(position: str, rows: list[tuple[Any, ...]], whole: Callable[[bytes], d
     except (orjson.JSONDecodeError, TypeError) as error:
         raise StorageError(f"a row of the journal was damaged on the disk: it is at no position; {MEND}") from error
     call = Call(at, role, outcome, tuple(told), 0, whole(request))
+    if any(key in batched for *_, key in rows):
+        return call
     return replace(call, unknown=max(0, len(intents) - len(told) - call.is_plain))
 
 

@@ -1,7 +1,7 @@
 """What a run is: one frozen value. A run is a function of it and of the outcomes; nothing else enters.
 
 Two kinds of fields: those that enter decisions or prompts (a change makes another run), and those that only say how
-to run it (`in_flight`, `run`, `recipe`), which may differ between two sittings of the same run.
+to run it (`in_flight`, `batched`, `run`, `recipe`), which may differ between two sittings of the same run.
 """
 
 from __future__ import annotations
@@ -49,6 +49,8 @@ class Specification:
         labels: if given, the held-out report also scores the output with decoding constrained to these texts.
         keep_rejected: show U the proposals that the gate turned down. It leaks gate data, and the report says so.
         in_flight: the most requests of this run at once; a provider's own limits may let fewer through.
+        batched: phases whose answers nobody waits for (of `BATCHED`): where a provider has a batch API they go by it,
+            at its price, and all items of the gate are asked at once.
         judge_labels: the user's own grades of answers, against which a judge is checked before its word is taken.
         run: the directory of the run's journal; None keeps it in memory only.
         recipe: what this value was made from, as JSON data (a command's options), for whoever makes it again to resume
@@ -75,6 +77,7 @@ class Specification:
     notes: tuple[str, ...] = ()
     judge_labels: tuple[JudgeLabel, ...] = ()
     in_flight: int = 128
+    batched: tuple[str, ...] = ()
     run: Path | None = None
     recipe: Mapping[str, Any] | None = field(default=None, hash=False)
 
@@ -101,6 +104,9 @@ class Specification:
             raise SpecificationError(
                 f"loss is {type(self.loss).__name__}: pass one of the losses, or Custom(name, call) for a function"
             )
+        unknown = [name for name in self.batched if name not in BATCHED]
+        if unknown:
+            raise SpecificationError(f"batched names {unknown[0]!r}, which is no phase of {', '.join(BATCHED)}")
         if self.judge_labels and not isinstance(self.loss, Judge):
             raise SpecificationError(
                 f"judge_labels are given, and the loss {self.loss.name!r} is no judge: leave them out"
@@ -150,6 +156,9 @@ class Specification:
         """Whether any role is played by rules instead of a language model."""
         return any(provider.capabilities.simulated for provider in self.providers.values())
 
+
+BATCHED = ("forward", "backward", "update", "gate", "test")
+"""Phases that may go by batches."""
 
 DEFAULT_ROLES = ("forward", "backward", "update", "judge")
 

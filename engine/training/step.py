@@ -24,6 +24,7 @@ from semprop.engine.passes.update import update
 from semprop.engine.scheduler import Start, in_order, place_of
 from semprop.engine.training.driver import Driver, Stage
 from semprop.engine.training.events import PhaseBegan
+from semprop.engine.training.patience import widened
 from semprop.engine.training.specification import Specification, gate_items
 
 
@@ -195,4 +196,7 @@ async def judge(spec: Specification, stage: Stage, index: int, incumbent: Parame
         return None if isinstance(entry, Failure) else entry.score.value
 
     items, turn = gate_items(spec, index), Turn(index + 1, spec.steps)
-    return await race(spec.method.gate, items, sizes, measure, spec.lookahead, stage.window, turn)
+    # By batches everything is asked at once: waiting for a verdict would cost hours, not save calls.
+    ahead = len(items) if "gate" in spec.batched else spec.lookahead
+    stage = widened(stage, spec.batched, "gate")
+    return await race(spec.method.gate, items, sizes, measure, ahead, stage.window, turn)

@@ -48,12 +48,14 @@ from semprop.engine.training.journal import Journal
 from semprop.engine.training.judges import judge_report
 from semprop.engine.training.ledger import Ledger
 from semprop.engine.training.openings import opened
+from semprop.engine.training.patience import widened
 from semprop.engine.training.report import Result, Status, status_of
 from semprop.engine.training.runs import Run
 from semprop.engine.training.sittings import Sitting, begin
 from semprop.engine.training.specification import Specification, gate_items
 from semprop.engine.training.step import Step, StepInput, run_step
 from semprop.engine.training.telemetry import Price, Telemetry, unpriced
+from semprop.providers.base import Noting
 from semprop.providers.clock import Clock, SystemClock
 
 
@@ -117,6 +119,10 @@ class Trainer:
             await self._stack.aclose()
             raise
         self._ledger = self._sitting.ledger
+        if isinstance(self._ledger, Journal):
+            for provider in dict.fromkeys(self.spec.providers.values()):
+                if isinstance(provider, Noting):
+                    provider.keep(self._ledger)
         self._asker = Asker(self.spec, self._ledger, self.telemetry, self._announce, self._shared)
         self._stage = Stage(
             wiring(self.spec.graph), self.spec.loss, self._asker, 2 * self.spec.in_flight, self._announce
@@ -295,7 +301,7 @@ class Trainer:
         if not spec.splits.test:
             return None
         await self._open_test()
-        rows = await self._measure(self._stage, "test")
+        rows = await self._measure(widened(self._stage, spec.batched, "test"), "test")
         constrained: list[Row] = []
         output = spec.graph.node(spec.graph.output)
         if spec.labels and isinstance(output, Model) and spec.provider(output.role).capabilities.choices:

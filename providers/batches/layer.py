@@ -1,0 +1,185 @@
+"""How batches stand in a stack: requests that nobody waits for go that way, all others pass by.
+
+A row is reserved at its worst before it is gathered, at the batch price, and settled by its usage. What a batch did not
+reach, or refused, costs nothing (both services document that); what ended without a word stays at the worst case. A
+row that failed for a passing reason is reserved anew and goes into a later batch, a few times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from itertools import count
+from types import TracebackType
+from typing import Self
+
+from semprop.providers.base import Capabilities, Completion, Notes, Provider, Request, Sampling, Usage, content_key
+from semprop.providers.batches.provider import Batches
+from semprop.providers.batches.terms import BatchTerms
+from semprop.providers.budget import NOTHING, Amount, BudgetSpent, failed, settled, worst_case
+from semprop.providers.errors import ProviderError, ProviderFailure, RetryError
+from semprop.providers.layers import Price, Send, filled
+from semprop.providers.pictures import Pictures
+from semprop.providers.valve import Valve, check_bounded
+
+
+class Priced:
+    """Dollars of a usage by how the request was handed in."""
+
+    def __init__(self, alone: Price, batch: Price) -> None:
+        self._alone, self._batch = alone, batch
+
+    def __call__(self, usage: Usage) -> float | None:
+        return self._batch(usage) if usage.batch else self._alone(usage)
+
+    def dearest(self, given: int, produced: int) -> float | None:
+        """The most that a request may cost, handed in alone."""
+        dearest: Callable[[int, int], float | None] | None = getattr(self._alone, "dearest", None)
+        return self._alone(Usage(given, 0, 0, produced)) if dearest is None else dearest(given, produced)
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What rows cost at most, and what they are reserved in."""
+
+    price: Price
+    pictures: Pictures
+    valve: Valve
+
+
+class Batching:
+    """The layer."""
+
+    def __init__(
+        self, batches: Batches, identity: str, terms: BatchTerms, costs: Costs, sampling: Sampling | None
+    ) -> None:
+        """
+        Args:
+            identity: as content keys have it.
+            costs: of requests in a batch.
+            sampling: fills what requests leave open.
+        """
+        self._batches, self._identity, self._terms = batches, identity, terms
+        self._costs, self._sampling = costs, sampling
+
+    def around(self, send: Send) -> Send:
+        """`send`, for those that somebody waits for."""
+
+        async def complete(request: Request) -> Completion:
+            if request.admission.patient:
+                return await self._in_batch(request)
+            return await send(request)
+
+        return complete
+
+    def statistics(self) -> Mapping[str, object]:
+        return {}
+
+    async def _in_batch(self, request: Request) -> Completion:
+        key = content_key(self._identity, request)
+        if self._sampling is not None:
+            request = replace(request, sampling=filled(request.sampling, self._sampling))
+        check_bounded(self._costs.valve.purse.caps, request)
+        attempts = 0
+        for tries in count(1):
+            try:
+                completion = await self._once(request, key)
+            except ProviderError as error:
+                attempts += error.attempts
+                if not isinstance(error, RetryError):
+                    error.attempts = attempts
+                    raise
+                if tries >= self._terms.tries:
+                    raise ProviderFailure(
+                        f"{error}; it was in {tries} batches",
+                        error.error_class,
+                        status=error.status,
+                        attempts=attempts,
+                    ) from error
+            else:
+                return replace(completion, attempts=attempts + 1)
+        raise AssertionError("every turn returns, raises or is followed by another")
+
+    async def _once(self, request: Request, key: str) -> Completion:
+        """One row of one batch."""
+        costs, sent = self._costs, request.admission.sent
+        valve = costs.valve
+        worst, amount, counted = worst_case(request, costs.price, costs.pictures), NOTHING, 0
+        if valve.is_shut:
+            await valve.hold()
+        try:
+            reservation = await valve.purse.reserve(worst)
+        except BudgetSpent as spent:
+            valve.shut(spent)
+            await valve.hold()
+            raise
+        try:
+            completion = await self._batches.complete(request, key)
+            amount, counted = settled(worst, completion, costs.price), 1
+            return completion
+        except ProviderError as error:
+            amount, counted = cost(worst, error), error.attempts
+            raise
+        finally:
+            # Cancelled, it is not spent: the batch goes on, and is counted by whoever fetches its results.
+            valve.purse.settle(reservation, amount)
+            if sent is not None and counted:
+                sent.attempts = (sent.attempts or 0) + counted
+                sent.spent = amount if sent.spent is None else sent.spent + amount
+
+
+def cost(worst: Amount, error: ProviderError) -> Amount:
+    """What a row without a reply cost: errors of the service are not charged in a batch."""
+    if error.status is not None and error.status >= 500:
+        return Amount(max(0, error.attempts))
+    return failed(worst, error)
+
+
+class Beside:
+    """An endpoint and its batch API, opened and closed together."""
+
+    def __init__(self, endpoint: Provider, batches: Batches) -> None:
+        self._endpoint, self._batches = endpoint, batches
+        self.complete = endpoint.complete
+        self._entered = 0
+
+    def __repr__(self) -> str:
+        return f"Beside({self._endpoint!r}, {self._batches!r})"
+
+    @property
+    def identity(self) -> str:
+        return self._endpoint.identity
+
+    @property
+    def model(self) -> str:
+        return self._endpoint.model
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._endpoint.capabilities
+
+    def quiescent(self) -> None:
+        """What is gathered may go."""
+        self._batches.quiescent()
+
+    def keep(self, notes: Notes) -> None:
+        """Note there what must outlive a kill."""
+        self._batches.keep(notes)
+
+    def statistics(self) -> Mapping[str, object]:
+        return {**self._endpoint.statistics(), **self._batches.statistics()}
+
+    async def __aenter__(self) -> Self:
+        await self._endpoint.__aenter__()
+        self._entered += 1
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._entered -= 1
+        try:
+            if not self._entered:
+                await self._batches.close()
+        finally:
+            await self._endpoint.__aexit__(kind, error, trace)

@@ -1,0 +1,105 @@
+"""What a batch API is to whoever uses it: the seam between the two services and everything else. Types only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple, Protocol
+
+from semprop.providers.batches.notes import Draft
+from semprop.providers.classify import Reply
+
+SKEW = 3_600.0
+"""Seconds by which the clocks of a service and of this machine may differ."""
+
+
+class State(StrEnum):
+    """Where a batch is. FAILED: none of its requests was taken."""
+
+    RUNNING = "running"
+    OVER = "over"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A batch as its service shows it.
+
+    Attributes:
+        id: the service's name of it.
+        state: where it is.
+        word: the service's own word for that.
+        done, total: requests.
+        results: where results are, for its service.
+        code, why: of a failed one.
+    """
+
+    id: str
+    state: State
+    word: str
+    done: int = 0
+    total: int = 0
+    results: tuple[str, ...] = ()
+    code: str = ""
+    why: str = ""
+
+
+class End(StrEnum):
+    """How one request of a batch ended. Only ANSWERED has a reply, which may be an error."""
+
+    ANSWERED = "answered"
+    EXPIRED = "expired"
+    CANCELED = "canceled"
+
+
+class Row(NamedTuple):
+    """One line of results."""
+
+    custom_id: str
+    end: End
+    reply: Reply | None
+
+
+class Found(NamedTuple):
+    """What a search for a batch gave. `unsure`: one that may be it is not over yet, and cannot be told before;
+    `is_none`: none can have been created."""
+
+    status: Status | None
+    unsure: bool = False
+    is_none: bool = False
+
+
+class Line(NamedTuple):
+    """One request of a batch: its custom id and the body that a single request would have."""
+
+    custom_id: str
+    body: bytes
+
+
+class Service(Protocol):
+    """One service's batch API. Each method sends what it says and raises the `ProviderError` that a refusal is."""
+
+    most_rows: int
+    most_bytes: int
+
+    async def upload(self, draft: Draft, lines: Sequence[Line]) -> str | None:
+        """Hand the requests in, if that is a step of its own; the name of the file."""
+
+    async def create(self, draft: Draft, lines: Sequence[Line]) -> Status:
+        """Submit the batch."""
+
+    async def find(self, draft: Draft, others: Collection[str]) -> Found:
+        """Look for a batch of this draft among the service's own; `others` are names that are known to be of others."""
+
+    async def discard(self, draft: Draft) -> None:
+        """Remove files of this draft that no batch uses."""
+
+    async def status(self, name: str) -> Status:
+        """How a batch goes."""
+
+    async def results(self, status: Status, take: Callable[[Row], None]) -> None:
+        """Give every line of the results to `take`, in the order in which they come."""
+
+    async def cancel(self, name: str) -> Status:
+        """Stop a batch: what was answered stays answered."""
