@@ -67,7 +67,7 @@ def from_python(path: Path, attribute: str) -> Task:
     if not isinstance(found, Task) and callable(found):
         try:
             found = found()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise UsageError(f"{path}:{attribute} raised {_told(error, path)}") from error
     if not isinstance(found, Task):
         raise UsageError(
@@ -87,13 +87,13 @@ def _module(path: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         specification.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise UsageError(f"{path} cannot be loaded: {_told(error, path)}") from error
     return module
 
 
-def _told(error: Exception, path: Path) -> str:
+def _told(error: Exception | SystemExit, path: Path) -> str:
     """What went wrong, with the last line of the user's file that was running."""
     lines = [
         frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == path.resolve()

@@ -17,10 +17,10 @@ from typing import Any
 import typer.main
 
 from semprop.tools.command import app
-from semprop.tools.exits import Ended, ExitCode, Terminated, document_of, problem_of
+from semprop.tools.exits import Ended, ExitCode, Problem, Terminated, document_of, problem_of
 from semprop.tools.otel import exporting
 from semprop.tools.preparing import Surrounding
-from semprop.tools.screen import Screen, screen
+from semprop.tools.screen import Screen, lenient, screen
 from semprop.tools.studies import diagnose, reproduce
 
 for command in (diagnose, reproduce):
@@ -37,6 +37,7 @@ def main(arguments: Sequence[str] | None = None, around: Surrounding = Surroundi
     given = list(sys.argv[1:] if arguments is None else arguments)
     shown = screen(json="--json" in given)
     with contextlib.ExitStack() as stack:
+        stack.enter_context(lenient(sys.stdout, sys.stderr))
         if shown.json:
             stack.enter_context(contextlib.redirect_stdout(sys.stderr))
         stack.enter_context(_terminating())
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str] | None = None, around: Surrounding = Surroundi
             if "--otel" in given:
                 around = stack.enter_context(exporting(around))
             ended = _carried_out(given, around, shown)
-        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 — becomes an exit code and a message
+        except (Exception, KeyboardInterrupt, SystemExit) as error:  # noqa: BLE001 — becomes an exit code and a message
             if "--debug" in given:
                 traceback.print_exc()
             problem = problem_of(error)
@@ -54,23 +55,28 @@ def main(arguments: Sequence[str] | None = None, around: Surrounding = Surroundi
 
 def _told(ended: Ended, shown: Screen) -> int:
     """Say what is wrong, print the document; gives the exit code."""
-    if ended.code != ExitCode.UNREAD:
+    code = ended.code
+    if code != ExitCode.UNREAD:
         if ended.problem is not None:
             shown.warn(f"semprop: {ended.problem.message}")
-        if _is_read(ended.told, shown):
-            return ended.code
-    # Whoever read the answer has gone (`| head`). The interpreter would complain when it flushes stdout.
+        unwritten = _unwritten(ended.told, shown)
+        if unwritten is None:
+            return code
+        code = unwritten.code
+        if code != ExitCode.UNREAD:
+            shown.warn(f"semprop: {unwritten.message}")
+    # Whoever reads the answer has gone (`| head`), or has no room; the interpreter would complain when it flushes.
     os.dup2(os.open(os.devnull, os.O_WRONLY), shown.stdout.fileno())
-    return ExitCode.UNREAD
+    return code
 
 
-def _is_read(document: Mapping[str, Any], shown: Screen) -> bool:
-    """Print the document; whether anybody still reads."""
+def _unwritten(document: Mapping[str, Any], shown: Screen) -> Problem | None:
+    """Print the document; the problem if it cannot be written."""
     try:
         shown.emit(document)
-    except BrokenPipeError:
-        return False
-    return True
+    except OSError as error:
+        return problem_of(error)
+    return None
 
 
 def _carried_out(arguments: Sequence[str], around: Surrounding, shown: Screen) -> Ended | int:

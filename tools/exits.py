@@ -86,10 +86,14 @@ def problem_of(error: BaseException) -> Problem:
             return interrupted(signal.SIGTERM, "nothing was begun")
         case KeyboardInterrupt() | typer.Abort():
             return interrupted(signal.SIGINT, "nothing was begun")
-        case BrokenPipeError():
+        case BrokenPipeError() | SystemExit(__context__=BrokenPipeError()):
+            # Libraries that print help leave the process in this case.
             return Problem("BrokenPipeError", "nobody reads the output any more", ExitCode.UNREAD)
         case OSError(errno=errno.ENOSPC):
             return Problem("StorageError", "no space is left where the output goes: free some", ExitCode.STORAGE)
+        case SystemExit():
+            told = f"your code, or a library, left with sys.exit({error.code!r}): raise an error in its place"
+            return Problem("SystemExit", f"{told}; --debug shows where", ExitCode.INTERNAL)
         case UsageError():
             code = ExitCode.INPUT
         case StorageError():

@@ -51,7 +51,8 @@ def configure(level: Level, form: Form = Form.CONSOLE, file: Path | None = None)
     Raises:
         StorageError: the file cannot be written.
     """
-    stream: Any = sys.stderr if file is None else _File(file)
+    # A process that was started with stderr closed (`2>&-`) has none.
+    stream: Any = _File(Path(os.devnull) if file is None else file) if file or sys.stderr is None else sys.stderr
     renderer: Processor
     if form is Form.JSON:
         renderer = structlog.processors.JSONRenderer(serializer=_json)

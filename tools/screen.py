@@ -6,9 +6,12 @@ printed without markup.
 
 from __future__ import annotations
 
+import contextlib
+import io
+import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TextIO
 
@@ -55,11 +58,35 @@ class Screen:
         self.notes.print(plain(line), markup=False, highlight=False, emoji=False, soft_wrap=True)
 
     def emit(self, document: Mapping[str, Any]) -> None:
-        """The one JSON document, if it was asked for."""
+        """The one JSON document, if it was asked for; in UTF-8, whatever else stdout is written in."""
         if self.json:
-            options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
-            self.stdout.write(orjson.dumps(document, option=options).decode())
             self.stdout.flush()
+            binary = getattr(self.stdout, "buffer", None)
+            if binary is None:
+                self.stdout.write(_encoded(document).decode())
+                self.stdout.flush()
+            else:
+                binary.write(_encoded(document))
+                binary.flush()
+
+
+def _encoded(document: Mapping[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    except orjson.JSONEncodeError:
+        # The name of a file may hold bytes that are no text; then half a surrogate pair stands for each.
+        return f"{json.dumps(document, indent=2)}\n".encode()
+
+
+@contextlib.contextmanager
+def lenient(*streams: TextIO | None) -> Iterator[None]:
+    """While inside, a letter that a stream's encoding does not have is written out (`\\u2192`), and is no error."""
+    with contextlib.ExitStack() as undo:
+        for stream in streams:
+            if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
+                undo.callback(stream.reconfigure, errors=stream.errors)
+                stream.reconfigure(errors="backslashreplace")
+        yield
 
 
 def screen(*, json: bool) -> Screen:

@@ -204,6 +204,12 @@ def test_a_users_file_that_raises_is_told_with_its_line(command: Command) -> Non
     check_refused(command, "optimize", "own.py:task", words=("own.py", "RuntimeError: oh", "line 2"))
 
 
+@pytest.mark.parametrize("text", ["import sys\nsys.exit(0)\n", "def task():\n    raise SystemExit(0)\n"])
+def test_a_users_file_that_ends_the_process_is_refused_with_its_line(command: Command, text: str) -> None:
+    Path("own.py").write_text(text)
+    check_refused(command, "optimize", "own.py:task", words=("own.py", "SystemExit: 0", "line 2"))
+
+
 # Other codes ----------------------------------------------------------------------------------------------------------
 
 

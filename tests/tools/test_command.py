@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 import re
 import shlex
 import subprocess
@@ -326,7 +328,7 @@ def test_python_minus_m_is_the_same_command() -> None:
     assert (done.returncode, done.stdout) == (0, f"semprop {__version__}\n")
 
 
-@pytest.mark.parametrize("flags", [[], ["--json"]])
+@pytest.mark.parametrize("flags", [[], ["--json"], ["--help"]])
 def test_a_reader_that_has_gone_is_no_reason_to_complain(flags: list[str]) -> None:
     with subprocess.Popen(
         [sys.executable, "-m", "semprop.tools", "tasks", *flags], stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -348,6 +350,28 @@ def test_what_a_users_task_prints_does_not_spoil_the_document(command: Command) 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
 def test_output_that_finds_no_room_is_a_storage_error_and_a_closed_one_is_none() -> None:
     command_line = f"{shlex.quote(sys.executable)} -m semprop.tools tasks"
-    full = subprocess.run(["sh", "-c", f"{command_line} > /dev/full"], capture_output=True, text=True)
-    assert (full.returncode, "no space is left" in full.stderr) == (5, True)
+    for flags in ("", "--json"):
+        full = subprocess.run(["sh", "-c", f"{command_line} {flags} > /dev/full"], capture_output=True, text=True)
+        assert (full.returncode, full.stderr.count("no space is left")) == (5, 1)
+        assert "Traceback" not in full.stderr
     assert subprocess.run(["sh", "-c", f"{command_line} >&-"], capture_output=True).returncode == 0
+    assert subprocess.run(["sh", "-c", f"{command_line} 2>&-"], capture_output=True).returncode == 0
+
+
+def test_letters_that_stdout_does_not_have_are_written_out_and_a_document_is_utf_8() -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    line = [sys.executable, "-m", "semprop.tools", "optimize"]
+    helped = subprocess.run([*line, "--help"], capture_output=True, env=environment)
+    assert (helped.returncode, helped.stderr) == (0, b"")
+    assert b"\\u2026" in helped.stdout
+    refused = subprocess.run([*line, "größe.toml", "--json"], capture_output=True, env=environment)
+    assert refused.returncode == 2
+    assert "größe.toml" in orjson.loads(refused.stdout)["error"]["message"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names of files are text")
+def test_a_file_whose_name_is_no_text_is_named_in_the_document() -> None:
+    line = [sys.executable, "-m", "semprop.tools", "optimize", b"\xff.toml", "--json"]
+    refused = subprocess.run(line, capture_output=True)
+    assert refused.returncode == 2
+    assert "\udcff.toml" in json.loads(refused.stdout)["error"]["message"]

@@ -39,6 +39,7 @@ from semprop.tools.exits import ExitCode, Problem, Terminated, document_of, prob
         (RunError("m"), 1),
         (NodeError("m"), 1),
         (ZeroDivisionError("m"), 1),
+        (SystemExit(0), 1),
         (KeyboardInterrupt(), 130),
         (Terminated(), 143),
     ],
