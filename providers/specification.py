@@ -23,7 +23,7 @@ from semprop.providers.price_tables import prices_in
 from semprop.providers.prices import Prices
 from semprop.providers.profiles import PROFILES
 from semprop.providers.routing import Policy, Rules
-from semprop.providers.tables import Table, fault
+from semprop.providers.tables import Table, fault, written_out
 
 POOL = "pool"
 """What stands before the colon of a pool, and names its tables."""
@@ -244,28 +244,9 @@ def pool_in(text: str, named: Mapping[str, Specification]) -> Specification:
     Raises:
         StopError: a member or a setting is at fault (CONFIGURATION).
     """
-    listed, *settings = text.split(";")
-    members: list[str] = []
-    for piece in listed.split(","):
-        if members and piece.strip() not in named and piece.strip().partition(":")[0] not in KINDS:
-            members[-1] += f",{piece}"
-        else:
-            members.append(piece)
-    table: dict[str, Any] = {"members": members}
-    for setting in settings:
-        name, _, value = setting.partition("=")
-        table[name.strip()] = _WRITTEN.get(value.strip(), value.strip())
-    place = f"the pool {_short(text)}"
-    for name in ("patience",):
-        try:
-            table |= {name: float(table[name])} if name in table else {}
-        except ValueError as error:
-            raise fault(f"{place}: {name!r} must be a number of seconds") from error
-    called = str(table.pop("name", ""))
-    return _Table(place, table).pool(called, named)
-
-
-_WRITTEN: Mapping[str, bool] = {"true": True, "false": False}
+    table = written_out(text, lambda piece: piece in named or piece.partition(":")[0] in KINDS)
+    name = table.pop("name", "")
+    return _Table(f"the pool {_short(text)}", table).pool(name, named)
 
 
 class _Table(Table):

@@ -69,7 +69,7 @@ def connect(
     """A provider for a specification. Opens nothing.
 
     Args:
-        specification: `kind:model[@base]`, a NAME in `named`, or a parsed specification.
+        specification: `kind:model[@base]`, a NAME in `named`, `pool:MEMBER,MEMBER`, or a parsed specification.
         named: the tables of a providers file (`specification.load`).
         in_flight: requests at once, or a bound that several providers share. None: the specification's, else
             that of its kind (`IN_FLIGHT`).

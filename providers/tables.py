@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
@@ -124,6 +124,36 @@ class Table:
             stop=tuple(stop),
             top_logprobs=inner.count("top_logprobs"),
         )
+
+
+def written_out(text: str, begins: Callable[[str], bool]) -> dict[str, Any]:
+    """The table that stands in one line: `MEMBER,MEMBER,…[;SETTING=VALUE…]`. Values that read as numbers, `true` or
+    `false` are that.
+
+    Args:
+        begins: whether a piece between commas begins a member; one that does not goes on with the one before it.
+    """
+    listed, *settings = text.split(";")
+    members: list[str] = []
+    for piece in listed.split(","):
+        if members and not begins(piece.strip()):
+            members[-1] += f",{piece}"
+        else:
+            members.append(piece)
+    table: dict[str, Any] = {"members": members}
+    for setting in settings:
+        name, _, value = setting.partition("=")
+        table[name.strip()] = value.strip() if name.strip() in ("name", "model") else _value(value.strip())
+    return table
+
+
+def _value(text: str) -> Any:
+    if text in ("true", "false"):
+        return text == "true"
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def fault(message: str) -> StopError:

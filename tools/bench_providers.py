@@ -54,7 +54,9 @@ DISTINCT = 1_000
 
 
 def providers(
-    file: Annotated[Path, typer.Argument(help="a TOML file: [benchmark], [[load]], [provider.NAME]", metavar="FILE")],
+    file: Annotated[
+        Path, typer.Argument(help="a TOML file: [benchmark], [[load]], [provider.NAME], [pool.NAME]", metavar="FILE")
+    ],
     write: Annotated[
         list[Path] | None, typer.Option(help=f"write to a file that ends in {', '.join(FORMS)}; may be repeated")
     ] = None,

@@ -68,7 +68,7 @@ Interpreter = Annotated[
 Seeds = Annotated[int, typer.Option(min=1, help="how many seeds, each with splits of its own")]
 Forward = Annotated[str | None, typer.Option(help="who runs the graph; as in semprop optimize")]
 Role = Annotated[str | None, typer.Option(help="the same for this role; forward if not given")]
-Providers = Annotated[Path | None, typer.Option(help="TOML file with tables [provider.NAME]")]
+Providers = Annotated[Path | None, typer.Option(help="TOML or JSON file with tables [provider.NAME] and [pool.NAME]")]
 Data = Annotated[Path | None, typer.Option(help="directory of the published files", envvar="SEMPROP_DATA")]
 Size = Annotated[
     int | None, typer.Option(min=0, help="examples in this split; gate: the packages' validation examples")

@@ -19,7 +19,7 @@ from semprop.tools.preparing import RUNS
 
 RUN_PANEL, DATA_PANEL, PROVIDER_PANEL, METHOD_PANEL = "Run", "Data", "Providers", "Method"
 
-PROVIDER = "KIND:MODEL[@BASE], or a NAME in the --providers file"
+PROVIDER = "KIND:MODEL[@BASE], a NAME in the --providers file, or a pool: pool:SPEC,SPEC[;policy=…]"
 
 
 def _whole_or_count(text: str) -> int:
@@ -47,7 +47,8 @@ Role = Annotated[
     str | None, typer.Option(help="the same for this role; forward if not given", rich_help_panel=PROVIDER_PANEL)
 ]
 Providers = Annotated[
-    Path | None, typer.Option(help="TOML file with tables [provider.NAME]", rich_help_panel=PROVIDER_PANEL)
+    Path | None,
+    typer.Option(help="TOML or JSON file with tables [provider.NAME] and [pool.NAME]", rich_help_panel=PROVIDER_PANEL),
 ]
 InFlight = Annotated[int | None, typer.Option(min=1, help="requests at once", rich_help_panel=PROVIDER_PANEL)]
 Batch = Annotated[

@@ -58,7 +58,9 @@ def worlds(
     ] = TIES[0],
     random: Annotated[int, typer.Option(min=0, help="instead: so many random worlds, advantage against bits")] = 0,
     provider: Annotated[str | None, typer.Option(help="a real provider in place of the simulated one")] = None,
-    providers: Annotated[Path | None, typer.Option(help="TOML file with tables [provider.NAME]")] = None,
+    providers: Annotated[
+        Path | None, typer.Option(help="TOML or JSON file with tables [provider.NAME] and [pool.NAME]")
+    ] = None,
     runs: Annotated[
         list[Path] | None, typer.Option(help="a .json file of --write: its runs are not done again; may be repeated")
     ] = None,

@@ -479,3 +479,97 @@ def test_a_layer_that_is_added_stands_around_each_members_attempts() -> None:
     assert layer.seen == 2
     assert wider.identity == pool.stack.identity
     assert isinstance(wider, Provider)
+
+
+class Weather:
+    """A member whose luck changes with time: fine, slow, throttling, refusing connections; one may stop for good."""
+
+    def __init__(self, seed: int, name: str) -> None:
+        self._random = Random(f"{seed} {name}")
+        self._kinds = self._random.choices(["fine", "fine", "slow", "throttles", "breaks", "unreached"], k=12)
+        self.stops = name == "c" and seed % 3 == 0
+        self.answered: Counter[str] = Counter()
+        self.clock: VirtualClock | None = None
+
+    @property
+    def now(self) -> str:
+        assert self.clock is not None
+        return self._kinds[int(self.clock.now() / 7.0) % len(self._kinds)]
+
+    def latency(self, request: Request) -> float:
+        return self._random.uniform(0.1, 1.0) * (12.0 if self.now == "slow" else 1.0)
+
+    def __call__(self, request: Request) -> str | Exception:
+        if self.stops and sum(self.answered.values()) >= 5:
+            return StopError("the bill", ErrorClass.QUOTA)
+        match self.now:
+            case "throttles":
+                return RetryError("slower", ErrorClass.RATE, status=429, retry_after=self._random.choice([None, 3.0]))
+            case "breaks":
+                return RetryError("broken", ErrorClass.TRANSIENT)
+            case "unreached":
+                return RetryError("nobody there", ErrorClass.TRANSIENT, attempts=0)
+        self.answered[request.messages[0].text] += 1
+        return "fine"
+
+
+@pytest.mark.parametrize("policy", Policy)
+@pytest.mark.parametrize("seed", range(8))
+async def test_whatever_the_weather_each_request_is_answered_once_and_nothing_is_left(
+    policy: Policy, seed: int
+) -> None:
+    weather = {name: Weather(seed, name) for name in "abc"}
+    hedge = Hedge(after=3.0, extra=0.3) if seed % 2 else None
+    pool = pooled(
+        dict(weather),
+        Rules(policy, patience=[0.0, 2.0, None][seed % 3]),
+        in_flight=[1, 3, None][seed % 3],
+        hedge=hedge,
+        retry=RetryPolicy(tries=50, throttles=500, elapsed=1e5, per_minute=1e6),
+    )
+    for name, member in weather.items():
+        member.clock = pool.clock
+        pool.members[name]._latency = member.latency
+    requests = [request(number) for number in range(80)]
+    sent = [Sent() for _ in requests]
+    requests = [
+        replace(each, admission=each.admission._replace(sent=count, sequence=number % 5))
+        for number, (each, count) in enumerate(zip(requests, sent, strict=True))
+    ]
+    answers = await all_of(pool, requests)
+    assert [answer.text for answer in answers] == ["fine"] * 80
+    answered: Counter[str] = sum((member.answered for member in weather.values()), Counter())
+    assert set(answered) == {each.messages[0].text for each in requests}
+    if hedge is None:
+        assert set(answered.values()) == {1}
+    assert (pool.limiter.waiting, pool.limiter.permits) == (0, 0)
+    assert all(member.in_flight == 0 for member in pool.members.values())
+    shown = pool.stack.statistics()
+    assert all(member["load"] == 0 for member in shown["members"].values())  # type: ignore[attr-defined]
+    # What was counted for each request is what reached a member, hedges that were cancelled among it.
+    assert sum(each.attempts or 0 for each in sent) == sum(pool.asked().values())
+
+
+async def test_three_members_with_limits_of_their_own_do_the_work_of_three_and_keep_to_each() -> None:
+    at: dict[str, list[float]] = {name: [] for name in "abc"}
+
+    def noted(name: str) -> Callable[[Request], str]:
+        def answer(request: Request) -> str:
+            at[name].append(pool.clock.now())
+            return "so"
+
+        return answer
+
+    pool = pooled(
+        {name: noted(name) for name in "abc"},
+        Rules(patience=0.0),
+        limits=(("requests/minute", 60.0),),
+        in_flight=64,
+        latency={"a": 0.0, "b": 0.0, "c": 0.0},
+    )
+    await all_of(pool, [request(number) for number in range(600)])
+    for times in at.values():
+        assert len(times) == pytest.approx(200, abs=10)
+        assert all(later - times[place] >= 60.0 for place, later in enumerate(times[60:]))
+    # 600 requests at three times 60 a minute: 200 s, less what goes out at once, more what is kept back.
+    assert 150.0 <= pool.clock.now() <= 230.0

@@ -35,9 +35,14 @@ Work = Callable[[Surrounding, Screen], Ended]
 def proxy(
     upstream: Annotated[
         list[str],
-        typer.Option(help="KIND:MODEL[@BASE], or a NAME in the --providers file; may be given again", metavar="SPEC"),
+        typer.Option(
+            help="KIND:MODEL[@BASE], a NAME in the --providers file, or pool:SPEC,SPEC; may be given again",
+            metavar="SPEC",
+        ),
     ],
-    providers: Annotated[Path | None, typer.Option(help="TOML file with tables [provider.NAME]")] = None,
+    providers: Annotated[
+        Path | None, typer.Option(help="TOML or JSON file with tables [provider.NAME] and [pool.NAME]")
+    ] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one; see `url` of the line it prints")] = 0,
     host: Annotated[str, typer.Option(help="the address to listen on; anything but loopback needs a token")] = (
         "127.0.0.1"
