@@ -108,7 +108,8 @@ def table(path: Path, dialect: Dialect) -> Iterator[Row]:
                     )
                 yield Row(f"{path}:{first}", first, dict(zip(columns, fields, strict=True)))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}, after line {number}: cannot be read: {error}") from error
+        mend = "; write rows with longer fields as JSON lines (.jsonl)" if "field limit" in str(error) else ""
+        raise DataError(f"{path}, after line {number}: cannot be read: {error}{mend}") from error
 
 
 def unseen(examples: Iterable[Example], others: Iterable[Example]) -> tuple[Example, ...]:

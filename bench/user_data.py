@@ -41,6 +41,9 @@ class Loader:
             DataError: a file or row is malformed, a split is empty, or a question stands in two splits' files.
         """
         pools = {name: self.examples(name) for name in self.files.names}
+        learned = "all" if "all" in pools else "train"
+        if not pools[learned]:
+            raise DataError(f"no row is in {', '.join(self.files.names[learned])}, in {self.files.base}: write some")
         if "all" in pools:
             return split(pools["all"], seed, train=sizes.train, gate=sizes.gate, test=sizes.test)
         _refuse_shared(pools)

@@ -188,11 +188,13 @@ def _loss(fields: Fields, labels: tuple[str, ...]) -> Loss:
 def _defaults(fields: Fields) -> Defaults:
     sizes = Fields(fields.data("sizes", {}), f"{fields.where}, sizes", SpecificationError)
     options = Fields(fields.data("defaults", {}), f"{fields.where}, defaults", SpecificationError)
+    # Whoever names the forward provider replaces all: no other role may then ask a service that was not named.
+    named = options.names("providers", {})
     plain = Defaults(Sizes(*(sizes.take(split, int, getattr(SIZES, split)) for split in ("train", "gate", "test"))))
     defaults = Defaults(
         plain.sizes,
         method=options.take("method", str, plain.method),
-        providers={**plain.providers, **options.names("providers", {})},
+        providers=named if "forward" in named else {**plain.providers, **named},
         steps=options.take("steps", int, plain.steps),
         minibatch=options.take("minibatch", int, plain.minibatch),
         examples_per_gradient=options.take("examples_per_gradient", int, plain.examples_per_gradient),

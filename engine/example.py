@@ -135,7 +135,10 @@ def split(
     chosen = []
     for (name, size), bucket in zip(wanted.items(), buckets, strict=True):
         if size and not bucket:
-            raise DataError(f"the {name} split is empty: {sum(map(len, buckets))} examples are too few for it")
+            raise DataError(
+                f"the {name} split is empty: {sum(map(len, buckets))} examples are too few for it, and which split one "
+                f"falls into is drawn from its inputs; give more examples, or ask for none in {name}"
+            )
         chosen.append(shuffled(bucket, seed, "order", name)[:size])
     return Splits(*chosen)
 

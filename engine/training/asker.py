@@ -337,7 +337,7 @@ class Asker:
             return Failure(FailureKind.CONTENT, str(error) or f"{call.name} could not use its input")
         except (SempropError, StopError):
             raise
-        except Exception as error:  # noqa: BLE001 — recorded: a tool's error excludes the example, it is never a score
+        except (Exception, SystemExit) as error:  # noqa: BLE001 — recorded: excludes the example, never a score
             return Failure(FailureKind.FUNCTION, f"{call.name} raised {type(error).__name__}: {error}")
 
 

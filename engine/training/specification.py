@@ -86,6 +86,8 @@ class Specification:
             value = getattr(self, name)
             if value < least:
                 raise SpecificationError(f"{name} is {value}; it must be at least {least}")
+        if not -(2**63) <= self.seed < 2**63:
+            raise SpecificationError(f"seed is {self.seed}; give a whole number of at most 63 bits")
         if self.examples_per_gradient is not None and self.examples_per_gradient < 1:
             raise SpecificationError("examples_per_gradient must be at least 1, or None for the whole minibatch")
         if self.gate_items is not None and not 1 <= self.gate_items <= len(self.splits.gate):

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from semprop.bench.data import DataSource
-from semprop.bench.task import Sizes
+from semprop.bench.task import HOSTED, Sizes
 from semprop.bench.tasks import resolve
 from semprop.bench.user_tasks import from_python
 from semprop.engine.constraints import MaxWords, Pattern, Placeholders
@@ -36,6 +36,13 @@ def test_a_toml_task_with_a_ready_shape(own):
     assert {example.group for example in (*splits.train, *splits.gate, *splits.test)} <= {
         *("Africa", "America", "Asia", "Europe")
     }
+
+
+def test_a_toml_task_that_names_a_forward_provider_leaves_no_role_to_a_service_it_does_not_name(tmp_path):
+    alone = resolve(written(tmp_path, MINIMAL + '\n[defaults]\nproviders = { forward = "ollama:small" }\n'))
+    assert dict(alone.defaults.providers) == {"forward": "ollama:small"}
+    other = resolve(written(tmp_path, MINIMAL + '\n[defaults]\nproviders = { update = "ollama:large" }\n'))
+    assert dict(other.defaults.providers) == {**HOSTED, "update": "ollama:large"}
 
 
 def test_a_toml_task_with_nodes_and_tables_by_split(own):
@@ -267,7 +274,17 @@ def test_a_loss_may_have_options(tmp_path, loss, expected):
         ),
         ("[1]\n", "rows.jsonl", r"rows\.jsonl:1: expected a JSON object, found list"),
         ("{]\n", "rows.jsonl", r"rows\.jsonl:1: not JSON"),
-        ("", "rows.jsonl", r"split is empty: 0 examples are too few"),
+        ("", "rows.jsonl", r"no row is in rows\.jsonl, in .*: write some"),
+        (
+            '{"question": "a", "answer": "b"}\n',
+            "rows.jsonl",
+            r"the \w+ split is empty: 1 examples are too few for it, .*; give more examples, or ask for none in \w+",
+        ),
+        (
+            f"question,answer\n{'a' * 200_000},b\n",
+            "rows.csv",
+            r"rows\.csv, after line 1: .*field limit.*; write rows with longer fields as JSON lines",
+        ),
         (
             "question,answer\na,b,c\n",
             "rows.csv",

@@ -185,6 +185,15 @@ async def test_bad_content_is_a_model_failure_and_any_other_error_a_failure_of_t
     assert (await ask_function(function_call(broken, pure=True, x=1))).kind is FailureKind.FUNCTION
 
 
+@pytest.mark.parametrize("blocking", [False, True])
+async def test_a_function_that_leaves_the_process_fails_alone(blocking):
+    def leaving(x):
+        raise SystemExit(2)
+
+    failure = await ask_function(function_call(leaving, blocking=blocking, x=1))
+    assert (failure.kind, failure.message) == (FailureKind.FUNCTION, "tool raised SystemExit: 2")
+
+
 @pytest.mark.parametrize("error", [NodeError("mine"), StopError("bill", ErrorClass.QUOTA)])
 async def test_errors_that_mean_the_run_are_not_swallowed(error):
     def broken():

@@ -38,6 +38,12 @@ def test_a_lookahead_of_zero_is_allowed_and_less_is_refused():
         worlds.specification(lookahead=-1)
 
 
+@pytest.mark.parametrize("seed", [2**63, -(2**63) - 1])
+def test_a_seed_that_no_journal_can_hold_is_refused(seed):
+    with pytest.raises(SpecificationError, match=f"seed is {seed}; give a whole number of at most 63 bits"):
+        worlds.specification(seed=seed)
+
+
 @pytest.mark.parametrize("name", ["steps", "minibatch", "candidates", "in_flight"])
 def test_sizes_below_one_are_refused(name):
     with pytest.raises(SpecificationError, match=f"{name} is 0; it must be at least 1"):
