@@ -99,6 +99,8 @@ _CODES: Mapping[str, ErrorClass] = {
     "api_key_invalid": ErrorClass.AUTH,
     "authentication_error": ErrorClass.AUTH,
     "permission_error": ErrorClass.AUTH,
+    # LiteLLM's proxy, of a key that is not its own where no database holds others.
+    "no_db_connection": ErrorClass.AUTH,
     "organization_restricted": ErrorClass.AUTH,
     "model_not_found": ErrorClass.CONFIGURATION,
     "model_not_available": ErrorClass.CONFIGURATION,
@@ -156,7 +158,7 @@ _TEXTS: tuple[tuple[re.Pattern[str], ErrorClass], ...] = (
         ErrorClass.CONTEXT,
     ),
     (re.compile(r"api key not valid|(?:incorrect|invalid) api key", re.I), ErrorClass.AUTH),
-    (re.compile(r"^model not exist$", re.I), ErrorClass.CONFIGURATION),
+    (re.compile(r"^model not exist$|invalid model name", re.I), ErrorClass.CONFIGURATION),
 )
 
 _READ_FOR_TEXT = (200, 400, 403, 412, 413, 422, 429, 500)

@@ -410,6 +410,14 @@ CASES = [
         },
         C.CONTEXT,
     ),
+    # LiteLLM's proxy, as it answered in `test_litellm_proxy.py`.
+    Case("litellm key", 400, openai("No connected db.", "no_db_connection", None), C.AUTH),
+    Case(
+        "litellm model",
+        400,
+        openai("/chat/completions: Invalid model name passed in model=x.", "invalid_request_error", "400"),
+        C.CONFIGURATION,
+    ),
     # Others
     Case("bedrock throttle", 400, {"__type": "ThrottlingException", "message": "Too many requests"}, C.RATE),
     Case("moonshot overload", 429, openai("Engine overloaded", "engine_overloaded_error"), C.OVERLOAD),

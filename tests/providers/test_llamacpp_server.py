@@ -6,13 +6,12 @@ parameters says is not judged here: that it is read, counted, cut, constrained, 
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 
 import orjson
 import pytest
+from foreign import llamacpp_server
 
 from semprop.providers import weights
 from semprop.providers.base import Choices, JsonSchema, Message, Request, Sampling, Stop
@@ -31,17 +30,6 @@ pytestmark = [
     pytest.mark.skipif(MODEL is None, reason="no embedded model: semprop pull smollm2"),
 ]
 
-SERVER = """
-import sys, xllamacpp
-p = xllamacpp.CommonParams()
-p.model.path, p.hostnames, p.port, p.n_ctx, p.n_parallel = sys.argv[1], ["127.0.0.1"], 0, 1024, 2
-p.cpuparams.n_threads = p.cpuparams_batch.n_threads = 1
-p.verbosity, p.ui = -1, False
-server = xllamacpp.Server(p)
-print(server.listening_address, flush=True)
-sys.stdin.read()
-"""
-
 KINDS = ("llamacpp", "anthropic", "openai-responses")
 REQUEST = Request((Message.of("system", "Be brief."), Message.of("user", "Name a colour.")), Sampling(max_tokens=24))
 SCHEMA = JsonSchema.of(
@@ -58,15 +46,8 @@ SCHEMA = JsonSchema.of(
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
     """The address of a server that listens."""
-    with subprocess.Popen(
-        [sys.executable, "-c", SERVER, str(MODEL)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    ) as process:
-        assert process.stdout is not None
-        yield process.stdout.readline().decode().strip()
-        process.kill()
+    with llamacpp_server(str(MODEL)) as url:
+        yield url
 
 
 def provider_at(url: str, kind: str, stream: bool = False) -> Stack:
