@@ -131,6 +131,14 @@ class Position(NamedTuple):
         return self._replace(**changes)
 
 
+class Unread(NamedTuple):
+    """Why a request is made once more: the reply that could not be read, and whether a new one can be. For accounts
+    alone."""
+
+    reply: Completion
+    reads: Callable[[Completion], bool]
+
+
 def failure_of(error: ItemError) -> Failure:
     """The final failure that a provider's error is."""
     return Failure(_BY_ERROR_CLASS[error.error_class], str(error), attempts=error.attempts)

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from semprop.engine.example import Example
 from semprop.engine.losses import Score
-from semprop.engine.outcomes import Failure
+from semprop.engine.outcomes import Failure, Unread
 from semprop.engine.parameters import Parameters
 from semprop.engine.tape import Record, Value
 from semprop.providers.base import Completion, Request
@@ -22,14 +22,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Ask a model. `role` names the provider; (node, slot, sample) complete the position. Reply: the completion,
-    or the failure."""
+    """Ask a model. `role` names the provider; (node, slot, sample) complete the position; `unread`
+    says why it is asked once more. Reply: the completion, or the failure."""
 
     role: str
     request: Request
     node: str = ""
     slot: str = ""
     sample: int = 0
+    unread: Unread | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-from semprop.engine.outcomes import Failure, Position, Returned
+from semprop.engine.outcomes import Failure, Position, Returned, Unread
 from semprop.engine.replies.parsers import ReplyStyle
 from semprop.providers.base import Completion, Request
 
@@ -19,13 +19,14 @@ class ModelCall(NamedTuple):
     """A request to the provider that plays a role.
 
     `level` (how many dependent steps lie before it) and `order` (the place of its item in its stream) say where it
-    stands in line; they enter no key and no decision.
+    stands in line; `unread` says why it is asked once more. They enter no key and no decision.
     """
 
     role: str
     request: Request
     level: int = 0
     order: int = 0
+    unread: Unread | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,17 @@ class Choices:
 Constraint = JsonSchema | Choices
 
 
+class Lost(NamedTuple):
+    """An attempt that gave no reply of use: whether we cancelled it (or would have, had its answer not come in that
+    moment), and what it may have cost, as a budget counts it."""
+
+    cancelled: bool
+    calls: int
+    input: int
+    output: int
+    picodollars: int
+
+
 class Sent:
     """What of one request went on the wire so far, for whoever cancels it and must still account for it.
 
@@ -75,14 +86,19 @@ class Sent:
         attempts: how many; None: nobody counted, as where a provider is not a `Stack`.
         again: awaited, with this, before a further attempt is sent, so that it can be put on record.
         spent: what the attempts may have cost, as a budget counts it (`budget.Amount`); None: nobody counted.
+        answered: whether one of them was answered, so that a further answer is that of a hedge that came too late.
+        lost: those of them that failed, were cancelled or came too late, in the order in which they ended, as far as
+            somebody counted.
     """
 
-    __slots__ = ("again", "attempts", "spent")
+    __slots__ = ("again", "answered", "attempts", "lost", "spent")
 
     def __init__(self, again: Callable[[Sent], Awaitable[None]] | None = None) -> None:
         self.attempts: int | None = None
         self.again = again
         self.spent: Any = None
+        self.answered = False
+        self.lost: tuple[Lost, ...] = ()
 
 
 class Admission(NamedTuple):

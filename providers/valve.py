@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import anyio
 import structlog
 
-from semprop.providers.base import Completion, Request
+from semprop.providers.base import Completion, Lost, Request
 from semprop.providers.budget import NOTHING, Amount, BudgetSpent, Caps, Purse, failed, settled, worst_case
 from semprop.providers.errors import ErrorClass, ProviderError, StopError
 from semprop.providers.layers import Price, Send
@@ -128,18 +128,22 @@ class Passage:
             except BaseException:
                 purse.settle(reservation, NOTHING)
                 raise
-            amount = worst
+            amount, answered, cancelled = worst, False, True
             valve.opened()
             try:
                 completion = await send(request)
-                amount = settled(worst, completion, price)
+                amount, answered = settled(worst, completion, price), True
             except ProviderError as error:
-                amount = failed(worst, error)
+                amount, cancelled = failed(worst, error), False
                 raise
             finally:
                 purse.settle(reservation, amount)
                 if sent is not None:
                     sent.spent = amount if sent.spent is None else sent.spent + amount
+                    if answered and not sent.answered:
+                        sent.answered = True
+                    else:
+                        sent.lost = (*sent.lost, _lost(amount, cancelled))
                 valve.closed()
             return completion
 
@@ -147,6 +151,10 @@ class Passage:
 
     def statistics(self) -> Mapping[str, object]:
         return {"budget": self._valve.statistics()} if not self._valve.purse.caps.is_empty else {}
+
+
+def _lost(amount: Amount, cancelled: bool) -> Lost:
+    return Lost(cancelled, amount.calls, amount.input, amount.output, amount.picodollars)
 
 
 def check_bounded(caps: Caps, request: Request) -> None:

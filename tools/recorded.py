@@ -95,7 +95,9 @@ def _used(run: Run) -> dict[str, Any]:
     """What a run has used so far. Its prices are not on record."""
     telemetry = Telemetry()
     for call in run.calls():
-        telemetry.earlier(call.position, call.role, call.outcome, call.unanswered)
+        telemetry.earlier(call.position, call.role, call.outcome, call.unanswered, call.lost)
+    for position, role, reply in run.unread():
+        telemetry.unread(position, role, reply)
     return telemetry.document(seconds_of(run))
 
 
@@ -135,14 +137,31 @@ def _written(path: Path) -> tuple[float, str]:
 
 def _row(path: Path) -> dict[str, Any]:
     date = datetime.fromtimestamp(_written(path)[0], UTC).isoformat(timespec="seconds")
-    row: dict[str, Any] = {"run": str(path), "date": date, "task": None, "status": None, "gain": None}
+    row: dict[str, Any] = {
+        "run": str(path),
+        "date": date,
+        "task": None,
+        "status": None,
+        "gain": None,
+        "cost": None,
+        "wasted": None,
+    }
     try:
         document = document_of_run(Run(path))
     except SempropError as error:
         return {**row, "status": f"unreadable: {error}"}
     held = document["result"]["held_out"]
     gain = None if held is None else held["difference"]
-    return {**row, "task": document["result"]["task"], "status": document["status"], "gain": gain}
+    telemetry = document["telemetry"] or {}
+    cost, waste = telemetry.get("cost"), telemetry.get("waste")
+    return {
+        **row,
+        "task": document["result"]["task"],
+        "status": document["status"],
+        "gain": gain,
+        "cost": cost,
+        "wasted": None if waste is None else waste["total"],
+    }
 
 
 def _runs_words(directory: Path, rows: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:
@@ -151,11 +170,12 @@ def _runs_words(directory: Path, rows: Sequence[Mapping[str, Any]]) -> Iterator[
         return
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("run", no_wrap=True)
-    for column in ("task", "status", "gain", "date"):
+    for column in ("task", "status", "gain", "cost", "date"):
         table.add_column(column, overflow="fold")
     for row in rows:
         gain = "" if row["gain"] is None else render.points(row["gain"])
-        cells = (row["run"], row["task"] or "", row["status"], gain, row["date"])
+        paid = "" if row["cost"] is None else render.dollars(row["cost"]["usd"], row["cost"]["unpriced_requests"])
+        cells = (row["run"], row["task"] or "", row["status"], gain, paid, row["date"])
         table.add_row(*(Text(plain(cell)) for cell in cells))
     yield table
 

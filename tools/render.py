@@ -55,6 +55,7 @@ def result(document: Document) -> Iterator[RenderableType]:
     yield from map(step, found["steps"])
     if document["telemetry"] is not None:
         yield cost(document["telemetry"])
+        yield from waste(document["telemetry"])
     yield ""
     yield from changes(found["parameters"])
 
@@ -78,6 +79,7 @@ def evaluation(document: Document) -> Iterator[RenderableType]:
     yield from notes(found["notes"])
     yield models(found["models"])
     yield cost(document["telemetry"])
+    yield from waste(document["telemetry"])
 
 
 def models(identities: Mapping[str, str]) -> str:
@@ -243,6 +245,38 @@ def cost(telemetry: Document) -> str:
         parts.append("answered by " + ", ".join(f"{name} {count:,}" for name, count in served.items()))
     parts += [f"{count:,} × {kind}" for kind, count in telemetry["failures"].items()]
     return "cost: " + " · ".join(parts)
+
+
+WASTE = {
+    "retried": "failed and made again",
+    "failed": "failed and given up",
+    "cancelled": "cancelled",
+    "truncated": "cut at the limit of tokens",
+    "filtered": "filtered or refused",
+    "unreadable": "not readable",
+    "ahead": "ran ahead for nothing",
+}
+"""What each kind of waste is called."""
+
+
+def waste(telemetry: Document | None) -> Iterator[str]:
+    """What was paid for nothing, by kind; nothing if there was none."""
+    found = None if telemetry is None else telemetry.get("waste")
+    if not found or not found["total"]["attempts"]:
+        return
+    parts = [f"{_wasted(found[kind])} {words}" for kind, words in WASTE.items() if found[kind]["attempts"]]
+    yield f"wasted: {_wasted(found['total'])} of {telemetry['attempts']:,} attempts: " + "; ".join(parts)  # type: ignore[index]
+
+
+def _wasted(tally: Document) -> str:
+    """Attempts, tokens and dollars of a kind; at most where nobody said what an attempt took."""
+    words = f"{tally['attempts']:,}"
+    tokens = tally["tokens"]["input"] + tally["tokens"]["output"]
+    bound = "at most " if tally["at_most"] else ""
+    if tokens or tally["unpriced"]:
+        usd = dollars(tally["usd"], tally["unpriced"])
+        words += f" ({bound}{tokens:,} tokens, {usd})" if tokens else f" ({usd})"
+    return words
 
 
 def dollars(usd: float | None, unpriced: int) -> str:

@@ -114,6 +114,7 @@ class Leaving(Sent):
         self._now = now
         self._count: int | None = None
         self.again = self.spent = None
+        self.answered, self.lost = False, ()
         self.last: float | None = None
 
     @property

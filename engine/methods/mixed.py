@@ -48,7 +48,7 @@ from semprop.engine.methods.reverse_mode import DESCENDS, EVERY, objective_seed
 from semprop.engine.methods.rewrite import Raced, RewriteUpdate, combined
 from semprop.engine.methods.semantic import EvidenceList, SemanticBackward, by_user, ordered_list, target_seed
 from semprop.engine.nodes import Function, Purpose
-from semprop.engine.outcomes import Failure
+from semprop.engine.outcomes import Failure, Unread
 from semprop.engine.parameters import Kind, Parameter, ParameterValue
 from semprop.engine.plans import Ask, Fork, Plan, nothing
 from semprop.engine.primitives import VectorJacobian
@@ -148,8 +148,9 @@ class MixedBackward:
         read = _read(reply.text, local)
         moves = dict(read.moves)
         if read.missing:
-            again = replace(ask, request=repair_request(request, reply, read.complaint), slot=f"{ask.slot}:repair")
-            (second,) = yield (again,)
+            unread = Unread(reply, lambda second: not _read(second.text, local).missing)
+            again = repair_request(request, reply, read.complaint)
+            (second,) = yield (replace(ask, request=again, slot=f"{ask.slot}:repair", unread=unread),)
             if isinstance(second, Failure):
                 return _votes(local, moves, second.message, self.vote)
             read = _read(second.text, local)

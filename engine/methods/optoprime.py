@@ -30,7 +30,7 @@ from semprop.engine.method import (
 from semprop.engine.methods.semantic import target_seed
 from semprop.engine.methods.unpropagated import unpropagated
 from semprop.engine.nodes import Model, Node
-from semprop.engine.outcomes import Failure
+from semprop.engine.outcomes import Failure, Unread
 from semprop.engine.parameters import Kind, Number, Parameter, ParameterValue, rendered
 from semprop.engine.plans import Ask, Fork, Plan
 from semprop.engine.prompts.fences import bounded
@@ -102,7 +102,9 @@ class TraceUpdate:
             return (), (Dropped(", ".join(names), f"no reply: {reply.message}"),)
         read = _parsed(reply.text, names, context)
         if isinstance(read, str):
-            again = replace(ask, request=repair_request(ask.request, reply, read), slot="repair")
+            unread = Unread(reply, lambda second: not isinstance(_parsed(second.text, names, context), str))
+            request = repair_request(ask.request, reply, read)
+            again = replace(ask, request=request, slot="repair", unread=unread)
             (second,) = yield (again,)
             if isinstance(second, Failure):
                 return (), (Dropped(", ".join(names), f"no reply: {second.message}"),)

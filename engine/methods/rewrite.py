@@ -24,7 +24,7 @@ from semprop.engine.method import (
 from semprop.engine.methods.demonstrations import propose_demonstrations
 from semprop.engine.methods.numbers import propose_number
 from semprop.engine.nodes import Purpose
-from semprop.engine.outcomes import Failure
+from semprop.engine.outcomes import Failure, Unread
 from semprop.engine.parameters import Kind, ParameterValue
 from semprop.engine.plans import Ask, Fork, Plan
 from semprop.engine.prompts.forward import repair_request
@@ -97,7 +97,9 @@ def asked(ask: Ask, name: str, wanted: int, style: ReplyStyle) -> Plan[Proposed]
         return Proposed(name, (), (Dropped(name, f"no reply: {reply.message}"),))
     read = _parsed(reply.text, wanted, style)
     if not read.proposals:
-        again = replace(ask, request=repair_request(ask.request, reply, read.complaint), slot="repair")
+        unread = Unread(reply, lambda second: bool(_parsed(second.text, wanted, style).proposals))
+        request = repair_request(ask.request, reply, read.complaint)
+        again = replace(ask, request=request, slot="repair", unread=unread)
         (second,) = yield (again,)
         if isinstance(second, Failure):
             return Proposed(name, (), (Dropped(name, f"no reply: {second.message}"),))

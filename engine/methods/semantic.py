@@ -17,7 +17,7 @@ from semprop.engine.gradients import Evidence, Gradient, Message, Provenance, St
 from semprop.engine.method import AggregateRule, Collected, CollectRule, Local, Method, Scored, Seed, Selection
 from semprop.engine.methods.rewrite import RewriteUpdate
 from semprop.engine.nodes import Function, Purpose
-from semprop.engine.outcomes import Failure, FailureKind
+from semprop.engine.outcomes import Failure, FailureKind, Unread
 from semprop.engine.parameters import Kind, Parameter, ParameterValue, argument_of
 from semprop.engine.plans import Ask, Plan, nothing
 from semprop.engine.prompts.backward import BackwardView, Neighbours, Question, backward_request
@@ -179,7 +179,8 @@ def _read(
     if not first.missing:
         return found, ""
     again = repair_request(ask.request, reply, first.complaint)
-    (second_reply,) = yield (replace(ask, request=again, slot=f"{ask.slot}:repair"),)
+    unread = Unread(reply, lambda second: not _parsed(second.text, asked, local).missing)
+    (second_reply,) = yield (replace(ask, request=again, slot=f"{ask.slot}:repair", unread=unread),)
     if isinstance(second_reply, Failure):
         return found, second_reply.message
     second = _parsed(second_reply.text, asked, local)

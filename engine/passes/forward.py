@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from semprop.engine.example import Example
 from semprop.engine.graph import Graph
 from semprop.engine.nodes import Function, Model, Node, Slot, Truncation
-from semprop.engine.outcomes import Failure, FailureKind, Position, stopped_short
+from semprop.engine.outcomes import Failure, FailureKind, Position, Unread, stopped_short
 from semprop.engine.parameters import Parameters, argument_of
 from semprop.engine.prompts.forward import (
     Steering,
@@ -148,9 +148,9 @@ class Standing(NamedTuple):
     level: int = 0
     order: int = 0
 
-    def call(self, role: str, request: Request) -> ModelCall:
+    def call(self, role: str, request: Request, unread: Unread | None = None) -> ModelCall:
         """A request with its place in line."""
-        return ModelCall(role, request, self.level, self.order)
+        return ModelCall(role, request, self.level, self.order, unread)
 
 
 def run_node(
@@ -175,7 +175,8 @@ async def _run_model(
         assert isinstance(value, Failure)
         usage = (outcome.usage,)
         again = repair_request(request, outcome, value.message)
-        outcome = await standing.seam.ask_model(at.moved(slot="repair"), standing.call(node.role, again))
+        unread = Unread(outcome, lambda reply: not _is_unreadable(node, _value_of(node, reply)))
+        outcome = await standing.seam.ask_model(at.moved(slot="repair"), standing.call(node.role, again, unread))
         value = _value_of(node, outcome)
     if isinstance(outcome, Failure):
         return Record(node, slots, outcome, outcome.text, usage=usage)

@@ -11,13 +11,14 @@ from semprop.engine.errors import ContentError
 from semprop.engine.example import Example, words_of
 from semprop.engine.losses import Answer, Custom, Judge, LabelProbability, Loss, PureLoss, Score, as_score
 from semprop.engine.method import Scored
-from semprop.engine.outcomes import Failure, FailureKind, Position, stopped_short
+from semprop.engine.outcomes import Failure, FailureKind, Position, Unread, stopped_short
 from semprop.engine.prompts.forward import repair_request
 from semprop.engine.prompts.judge import judge_request
 from semprop.engine.prompts.words import failure_words
-from semprop.engine.replies.parsers import ReplyError, parse_judgement
+from semprop.engine.replies.parsers import ReplyError, ReplyStyle, parse_judgement
 from semprop.engine.seam import FunctionCall, ModelCall, Seam
 from semprop.engine.tape import Tape, shown
+from semprop.providers.base import Completion
 
 
 def loss_of(score: Score) -> float:
@@ -92,10 +93,19 @@ async def graded(loss: Judge, example: Example, answer: str, at: Position, seam:
             if attempt == 2:
                 return _unjudged(Failure(FailureKind.UNPARSEABLE, str(error), outcome.text))
             again = repair_request(request, outcome, str(error))
-            outcome = await seam.ask_model(at.moved(slot=f"{at.slot}-repair"), ModelCall(loss.role, again))
+            call = ModelCall(loss.role, again, unread=Unread(outcome, lambda reply: _is_read(reply, style)))
+            outcome = await seam.ask_model(at.moved(slot=f"{at.slot}-repair"), call)
         else:
             return Score(judgement.score, judgement.feedback)
     raise AssertionError("both attempts return")
+
+
+def _is_read(reply: Completion, style: ReplyStyle) -> bool:
+    try:
+        parse_judgement(reply.text, style)
+    except ReplyError:
+        return False
+    return True
 
 
 def _unjudged(failure: Failure) -> Failure:

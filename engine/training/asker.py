@@ -14,7 +14,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
@@ -34,6 +34,7 @@ from semprop.engine.training.ledger import Ledger, is_usable
 from semprop.engine.training.patience import OPEN, phases
 from semprop.engine.training.specification import Specification
 from semprop.engine.training.telemetry import Telemetry
+from semprop.engine.training.waste import overtaken, spent_on
 from semprop.providers.base import (
     Admission,
     Completion,
@@ -136,6 +137,8 @@ class Asker:
                 outcome = await dispatcher.result(key, rank, work)
             if shared:
                 await self._again(position, key, outcome)
+        if call.unread is not None:
+            self._telemetry.asked_again(key, position, call.role, call.unread, outcome)
         assert not isinstance(outcome, Returned), "a model's key never holds a function's result"
         return outcome
 
@@ -220,6 +223,8 @@ class Asker:
         async with self._shared.claim(address) as found:
             if found is not None:
                 job.keep()
+                if not isinstance(found, Returned):
+                    found = replace(found, attempts=0)  # This run sent nothing for it.
                 await self._ledger.settle(position, key, found)
                 self._telemetry.again(position)
                 return found
@@ -251,14 +256,14 @@ class Asker:
             except ItemError as error:
                 outcome = failure_of(error)
             job.keep()
-            usd = telemetry.called(position, call.role, outcome)
+            usd = telemetry.called(position, call.role, outcome, None if sent.spent is None else sent.lost)
             if sent.attempts and (sent.attempts > 1 or isinstance(outcome, Failure)):
-                ledger.charge(position, key, sent.attempts, _spent(sent), more=False)
+                ledger.charge(position, key, sent.attempts, spent_on(sent), more=False)
             await ledger.settle(position, key, outcome)
         finally:
             telemetry.in_flight -= 1
             if outcome is None:
-                self._unanswered(position, key, sent)
+                self._unanswered(position, key, call.role, sent)
         if self._announce.observed:
             self._report(position, outcome, usd)
         self._watch(self._roles[call.role][1], outcome)
@@ -283,18 +288,20 @@ class Asker:
 
     async def _further(self, position: Position, key: str, sent: Sent) -> None:
         """A further attempt is about to be sent, which is durable before it is."""
-        mark = self._ledger.charge(position, key, sent.attempts or 0, _spent(sent), more=True)
+        mark = self._ledger.charge(position, key, sent.attempts or 0, spent_on(sent), more=True)
         if mark > self._ledger.durable:
             await self._ledger.reach(mark)
 
-    def _unanswered(self, position: Position, key: str, sent: Sent) -> None:
+    def _unanswered(self, position: Position, key: str, role: str, sent: Sent) -> None:
         """A request ends without an outcome: it was cancelled, or the provider stopped."""
+        if sent.answered:
+            sent.lost = (*sent.lost, overtaken(sent))
         if sent.attempts != 0:
-            self._telemetry.unanswered(position, sent.attempts or 1)
+            self._telemetry.unanswered(position, sent.attempts or 1, role, sent.lost)
         if sent.attempts is not None:
             # Storage that fails is told to whoever waits for it; this must not hide why the request ends.
             with contextlib.suppress(StorageError):
-                self._ledger.charge(position, key, sent.attempts, _spent(sent), more=False)
+                self._ledger.charge(position, key, sent.attempts, spent_on(sent), more=False)
 
     def _report(self, position: Position, outcome: Completion | Failure, usd: float | None) -> None:
         failed = isinstance(outcome, Failure)
@@ -339,11 +346,6 @@ class Asker:
             raise
         except (Exception, SystemExit) as error:  # noqa: BLE001 — recorded: excludes the example, never a score
             return Failure(FailureKind.FUNCTION, f"{call.name} raised {type(error).__name__}: {error}")
-
-
-def _spent(sent: Sent) -> dict[str, float] | None:
-    """What a budget counted of a request, as JSON data."""
-    return None if sent.spent is None else dict(sent.spent.document())
 
 
 def _known(value: Any) -> Any:

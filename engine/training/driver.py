@@ -104,7 +104,7 @@ class Driver:
         # Who draws: twins never share a random reply, and every step draws anew (law L2). Greedy keys ignore it.
         draw = f"{at.step}|{at.phase}|{ask.node}|{ask.slot}|{at.example}"
         request = replace(ask.request, draw=draw, sample=ask.sample)
-        call = ModelCall(ask.role, request, order=self.order)
+        call = ModelCall(ask.role, request, order=self.order, unread=ask.unread)
         outcome = await self.stage.seam.ask_model(at, call)
         if isinstance(outcome, Failure) and not outcome.is_model_failure:
             outcome = await self.stage.seam.ask_model(at.moved(again=1), call)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
-from itertools import groupby
+from itertools import groupby, islice
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,9 @@ from semprop.engine.training.bodies import MEND, unpacked
 from semprop.engine.training.lock import is_running
 from semprop.engine.training.program import Program
 from semprop.engine.training.reading import Reader, check_version
-from semprop.engine.training.records import CALLS, NOTED, Kind, expanded, text_of
-from semprop.providers.base import Completion, Note
+from semprop.engine.training.records import CALLS, NOTED, Kind, expanded, position_text, text_of
+from semprop.engine.training.telemetry import Earlier
+from semprop.providers.base import Completion, Lost, Note
 
 LOST = "[this text was lost: the record that held it was damaged, and was not salvaged]"
 """Stands in a request that names a text whose record is gone."""
@@ -55,8 +56,13 @@ class Charge:
     be sent, whose cost is not in it and not known."""
 
     attempts: int
-    spent: dict[str, float] | None
+    spent: dict[str, Any] | None
     is_open: bool
+
+    @property
+    def lost(self) -> tuple[Lost, ...]:
+        """The attempts that gave no reply, as far as they were told apart."""
+        return () if self.spent is None else tuple(Lost(*each) for each in self.spent.get("lost", ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +98,19 @@ class Call:
         if isinstance(self.outcome, Completion | Failure) and not self.is_plain:
             sent -= self.outcome.attempts
         return sent + self.unknown
+
+    @property
+    def lost(self) -> Earlier:
+        """The attempts that gave no reply."""
+        of_outcome: tuple[Lost, ...] | None = None
+        others: list[Lost] = []
+        told = not isinstance(self.outcome, Completion | Failure)
+        for charge in self.charges:
+            if not told and not charge.is_open and charge.attempts == self.outcome.attempts:  # type: ignore[union-attr]
+                told, of_outcome = True, None if charge.spent is None else charge.lost
+            else:
+                others += charge.lost
+        return Earlier(of_outcome, tuple(others))
 
 
 class Run:
@@ -150,6 +169,20 @@ class Run:
         most = 2**62 if upto is None else upto
         ((found,),) = self._rows("SELECT max(at) FROM records WHERE id > ? AND id <= ?", (after, most))
         return None if found is None else float(found)
+
+    def unread(self) -> Iterator[tuple[Position, str, Completion]]:
+        """Replies that could not be read and were therefore asked for once more: position, role and reply of each."""
+        asked = self._rows(REPAIRS, ())
+        roles = {position_text(repaired(Position(*orjson.loads(position)))): role for position, role in asked}
+        seen: dict[str, None] = {}
+        for chunk in chunked(roles, AT_ONCE):
+            marks = ",".join("?" * len(chunk))
+            query = f"{REPLIES} AND a.position IN ({marks}) ORDER BY o.id"
+            for position, key, body in self._rows(query, tuple(chunk)):
+                outcome = outcome_of(unpacked(body))
+                if key not in seen and isinstance(outcome, Completion):
+                    seen[key] = None
+                    yield Position(*orjson.loads(position)), roles[position], outcome
 
     def last_written(self, since: float, until: float | None = None) -> float:
         """When the last row of a request was written in a stretch of time (seconds since 1970); `since` if none was."""
@@ -213,6 +246,31 @@ class Run:
 def _text(connection: sqlite3.Connection, place: int) -> str:
     row = connection.execute("SELECT body FROM records WHERE id = ?", (place,)).fetchone()
     return LOST if row is None else text_of(unpacked(row[0]))
+
+
+REPAIRS = "SELECT position, role FROM records WHERE kind = 'intent' AND position LIKE '%repair\"%' GROUP BY position"
+"""Requests to write a reply again."""
+
+REPLIES = (
+    "SELECT a.position, o.key, o.body FROM records a JOIN records o ON o.key = a.key AND o.kind = 'outcome' "
+    "WHERE a.kind IN ('outcome', 'link')"
+)
+"""What answers positions."""
+
+AT_ONCE = 500
+"""Positions that one query names."""
+
+
+def chunked(texts: Iterable[str], size: int) -> Iterator[list[str]]:
+    """The texts, so many at a time."""
+    waiting = iter(texts)
+    while chunk := list(islice(waiting, size)):
+        yield chunk
+
+
+def repaired(position: Position) -> Position:
+    """Where the reply stands that the request at this position asks to be written again."""
+    return position.moved(slot=position.slot.removesuffix("repair").rstrip(":-"))
 
 
 def _call(

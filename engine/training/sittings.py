@@ -98,7 +98,7 @@ async def _again(spec: Specification, telemetry: Telemetry) -> Sitting:
         _warn_of(log_of(spec.run), spec.run)
         ledger = await Journal.reopen(spec.run)
         for call in run.calls():
-            telemetry.earlier(call.position, call.role, call.outcome, call.unanswered)
+            telemetry.earlier(call.position, call.role, call.outcome, call.unanswered, call.lost)
         number = 1 + max((entry.step for entry in run.decisions(SITTING)), default=-1)
         seconds = seconds_of(run)
         _note(ledger, number)

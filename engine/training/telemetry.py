@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
-from semprop.engine.outcomes import Failure, Outcome, Position
-from semprop.providers.base import Completion, Usage
+from semprop.engine.outcomes import Failure, Outcome, Position, Unread
+from semprop.engine.training.waste import SPOILT, Tally, Waste, Wasted
+from semprop.providers.base import Completion, Lost, Usage
 
 Price = Callable[[str, Usage], float | None]
 """(role, usage) → dollars, or None where the price is unknown."""
@@ -16,6 +18,9 @@ Price = Callable[[str, Usage], float | None]
 RUN_AHEAD = ("forward", "gate")
 """Passes that may stop early, so that calls of theirs may be speculative."""
 
+REPAIRED = 65_536
+"""Repairs that are remembered, so that what equal requests could not read is counted once."""
+
 UNANSWERED = "unanswered"
 """What calls without an outcome are counted as among the failures."""
 
@@ -23,6 +28,21 @@ UNANSWERED = "unanswered"
 def unpriced(role: str, usage: Usage) -> float | None:
     """The price list of somebody who has none: every price is unknown, never 0."""
     return None
+
+
+@dataclass(slots=True)
+class _Open:
+    """What one example of a pass that may stop early has called so far, and what of that was answered."""
+
+    calls: int = 0
+    answered: Tally = field(default_factory=Tally)
+
+
+class Earlier(NamedTuple):
+    """The attempts that an earlier sitting lost at a position: on the way to its outcome, and without one."""
+
+    answered: tuple[Lost, ...] | None = None
+    unanswered: tuple[Lost, ...] | None = None
 
 
 class Telemetry:
@@ -41,13 +61,20 @@ class Telemetry:
         self.priced = self.unpriced = 0
         self.in_flight = 0
         self.test: dict[str, int] | None = None  # How often the test was opened before; None: unknown, or not opened.
-        self._open: Counter[tuple[str, str]] = Counter()
+        self.waste = Waste()
+        self._open: dict[tuple[str, str], _Open] = {}
+        self._repaired: OrderedDict[str, None] = OrderedDict()
 
-    def called(self, position: Position, role: str, outcome: Completion | Failure) -> float | None:
-        """Count an outcome that came from a provider; its price in dollars, if known."""
+    def called(
+        self, position: Position, role: str, outcome: Completion | Failure, lost: Sequence[Lost] | None = None
+    ) -> float | None:
+        """Count an outcome that came from a provider, and the attempts that were lost on the way; its price in dollars,
+        if known."""
         self.calls[position.phase] += 1
         self.attempts += outcome.attempts
-        self._note(position)
+        opened = self._note(position)
+        if outcome.attempts > 1 or isinstance(outcome, Failure):
+            self.waste.attempts(outcome, outcome.attempts, lost, self._is_priced(role))
         if isinstance(outcome, Failure):
             self.failures[str(outcome.kind)] += 1
             return None
@@ -64,27 +91,66 @@ class Telemetry:
         else:
             self.priced += 1
             self.usd += usd
+        if not self.waste.reply(outcome, usd) and opened is not None:
+            opened.answered.add(usage.input or 0, usage.output or 0, usd)
         return usd
 
-    def unanswered(self, position: Position, attempts: int = 1) -> None:
+    def asked_again(self, key: str, position: Position, role: str, unread: Unread, outcome: Outcome) -> None:
+        """Count what could not be read, once for all equal requests, of which `key` is the address: the reply that was
+        asked for again, and the new one, if that cannot be read either."""
+        if key in self._repaired:
+            return
+        self._repaired[key] = None
+        if len(self._repaired) > REPAIRED:
+            self._repaired.popitem(last=False)
+        self.unread(position, role, unread.reply)
+        if isinstance(outcome, Completion) and not unread.reads(outcome):
+            self.unread(position, role, outcome)
+
+    def unread(self, position: Position, role: str, reply: Completion) -> None:
+        """A reply that this run paid for could not be read. One that was cut or filtered is counted as that."""
+        if not reply.attempts or reply.stop in SPOILT:
+            return
+        spoilt, usd = Tally(), self._price(role, reply.usage)
+        spoilt.add(reply.usage.input or 0, reply.usage.output or 0, usd)
+        self.waste.of[Wasted.UNREADABLE].plus(spoilt)
+        opened = self._open.get((position.phase, position.example))
+        if opened is not None and opened.answered.attempts:
+            opened.answered.plus(spoilt, -1)
+
+    def unanswered(
+        self, position: Position, attempts: int = 1, role: str = "", lost: Sequence[Lost] | None = None
+    ) -> None:
         """Count a call that was sent and has no outcome: it was cancelled, or the provider stopped. Each of its
         attempts may have been charged, so its price is unknown."""
+        self.waste.attempts(None, attempts, lost, self._is_priced(role))
         self.calls[position.phase] += 1
         self.attempts += attempts
         self.failures[UNANSWERED] += 1
         self.unpriced += 1
         self._note(position)
 
-    def earlier(self, position: Position, role: str, outcome: Outcome | None, unanswered: int) -> None:
+    def earlier(
+        self, position: Position, role: str, outcome: Outcome | None, unanswered: int, lost: Earlier = Earlier()
+    ) -> None:
         """Count what an earlier sitting of the run sent at a position."""
         if isinstance(outcome, Completion | Failure):
-            self.called(position, role, outcome)
+            self.called(position, role, outcome, lost.answered)
         if unanswered:
-            self.unanswered(position, unanswered)
+            self.unanswered(position, unanswered, role, lost.unanswered)
 
-    def _note(self, position: Position) -> None:
-        if position.phase in RUN_AHEAD:
-            self._open[position.phase, position.example] += 1
+    def _is_priced(self, role: str) -> bool:
+        return self._price(role, Usage(1, 0, 0, 1, 0)) is not None
+
+    def _note(self, position: Position) -> _Open | None:
+        if position.phase not in RUN_AHEAD:
+            return None
+        key = position.phase, position.example
+        opened = self._open.get(key)
+        if opened is None:
+            opened = self._open[key] = _Open()
+        opened.calls += 1
+        return opened
 
     def again(self, position: Position) -> None:
         """Count a request that a store or an equal request in flight served."""
@@ -93,11 +159,12 @@ class Telemetry:
     def close_pass(self, phase: str, used: Iterable[str]) -> None:
         """End a pass: calls for examples that it did not use ran ahead, and were speculative."""
         wanted = dict.fromkeys(used)
-        for (of_phase, example), count in list(self._open.items()):
+        for (of_phase, example), opened in list(self._open.items()):
             if of_phase == phase:
                 del self._open[of_phase, example]
                 if example not in wanted:
-                    self.speculative += count
+                    self.speculative += opened.calls
+                    self.waste.of[Wasted.AHEAD].plus(opened.answered)
 
     def absorb(self, other: Telemetry) -> None:
         """Add what another one counted, of work that is part of the same order."""
@@ -105,6 +172,7 @@ class Telemetry:
         self.reused += other.reused
         self.failures += other.failures
         self.served += other.served
+        self.waste.absorb(other.waste)
         for name in ("attempts", "speculative", "input", "cached", "output", "reasoning", "usd", "priced", "unpriced"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
@@ -125,5 +193,6 @@ class Telemetry:
             "failures": dict(sorted(self.failures.items())),
             "speculative": self.speculative,
             "served": dict(sorted(self.served.items())),
+            "waste": self.waste.document(),
             "test": self.test,
         }

@@ -283,7 +283,7 @@ def test_runs_lists_what_came_of_each(command: Command, run: Path) -> None:
     Path("notes").mkdir()
     said = command("runs", ".")
     assert said.code == 0
-    assert re.search(r"^run +lookup +done +\+100\.0 points +20\d\d-", said.out, re.MULTILINE)
+    assert re.search(r"^run +lookup +done +\+100\.0 points +\$0 +20\d\d-", said.out, re.MULTILINE)
     assert "notes" not in said.out
     (row,) = command("runs", ".", "--json").document["runs"]
     assert (row["task"], row["status"], row["gain"]) == ("lookup", "done", 1.0)

@@ -2,7 +2,9 @@
 
 from semprop.engine import Failure, FailureKind, Position
 from semprop.engine.training.telemetry import Telemetry, unpriced
-from semprop.providers import Completion, Usage
+from semprop.engine.training.waste import Wasted
+from semprop.providers import Completion, Stop, Usage
+from semprop.providers.base import Lost
 
 
 def at(phase="forward", example="e1"):
@@ -79,3 +81,71 @@ def test_requests_that_a_store_served_are_counted_apart():
     telemetry.again(at("gate"))
     assert telemetry.document(0)["reused"] == {"gate": 1}
     assert telemetry.document(0)["calls"] == {}
+
+
+# Waste ----------------------------------------------------------------------------------------------------------------
+
+BROKEN, REFUSED, CUT_OFF = Lost(False, 1, 100, 50, 7_000), Lost(False, 1, 0, 0, 0), Lost(True, 1, 100, 50, 7_000)
+
+
+def wasted(telemetry):
+    """Kind → attempts, of the kinds that there are."""
+    waste = telemetry.document(0)["waste"]
+    return {kind: tally["attempts"] for kind, tally in waste.items() if tally["attempts"] and kind != "total"}
+
+
+def test_every_attempt_that_gave_nothing_is_of_one_kind():
+    telemetry = Telemetry(dear)
+    telemetry.called(at(), "forward", Completion("x", attempts=4), (BROKEN, REFUSED, CUT_OFF))
+    assert wasted(telemetry) == {"retried": 2, "cancelled": 1}
+    telemetry.called(at(), "forward", Failure(FailureKind.TRANSPORT, "broken", attempts=2), (BROKEN, BROKEN))
+    assert wasted(telemetry) == {"retried": 3, "failed": 1, "cancelled": 1}
+    telemetry.called(at(), "forward", Failure(FailureKind.FILTER, "no", attempts=1), (REFUSED,))
+    telemetry.unanswered(at(), 2, "forward", (BROKEN, CUT_OFF))
+    telemetry.unanswered(at(), 1, "forward", (BROKEN,))
+    assert wasted(telemetry) == {"retried": 4, "failed": 2, "cancelled": 2, "filtered": 1}
+    total = telemetry.document(0)["waste"]["total"]
+    assert (total["attempts"], telemetry.attempts) == (9, 10)
+    assert (total["at_most"], total["tokens"]) == (7, {"input": 700, "output": 350})
+    assert total["usd"] == 7 * 7_000 / 1e12
+
+
+def test_what_a_lost_attempt_cost_is_unknown_where_the_price_is_and_where_nobody_counted():
+    telemetry = Telemetry(unpriced)
+    telemetry.called(at(), "forward", Completion("x", attempts=2), (BROKEN,))
+    telemetry.called(at(), "forward", Completion("x", attempts=2), (REFUSED,))
+    retried = telemetry.document(0)["waste"]["retried"]
+    assert (retried["usd"], retried["unpriced"]) == (0.0, 1), "a refusal cost nothing, whatever the price"
+    untold = Telemetry(dear)
+    untold.called(at(), "forward", Completion("x", usage=Usage(1, output=1), attempts=3))
+    untold.unanswered(at())
+    document = untold.document(0)["waste"]
+    assert (document["retried"]["usd"], document["retried"]["unpriced"]) == (None, 2)
+    assert (document["cancelled"]["usd"], document["cancelled"]["unpriced"]) == (None, 1)
+
+
+def test_a_reply_that_ran_ahead_is_waste_once_whatever_else_it_was():
+    telemetry = Telemetry(dear)
+    whole, cut = Completion("x", usage=Usage(10, output=2)), Completion("x", Stop.LENGTH, Usage(10, output=4))
+    for reply in (whole, whole, cut):
+        telemetry.called(at("gate", "g1"), "forward", reply)
+    telemetry.unread(at("gate", "g1"), "forward", whole)
+    telemetry.unread(at("gate", "g1"), "forward", cut)
+    telemetry.close_pass("gate", [])
+    assert wasted(telemetry) == {"truncated": 1, "unreadable": 1, "ahead": 1}
+    assert telemetry.document(0)["waste"]["total"]["usd"] == 4.0
+    assert telemetry.speculative == 3
+
+
+def test_a_reply_that_another_run_paid_for_is_no_waste_of_this_one():
+    telemetry = Telemetry(dear)
+    telemetry.unread(at(), "forward", Completion("x", usage=Usage(1, output=1), attempts=0))
+    assert wasted(telemetry) == {}
+
+
+def test_waste_of_two_counts_is_added():
+    one, other = Telemetry(dear), Telemetry(dear)
+    for telemetry in (one, other):
+        telemetry.called(at("test"), "forward", Completion("x", Stop.LENGTH, Usage(1, output=1)))
+    one.absorb(other)
+    assert one.waste.of[Wasted.TRUNCATED].usd == 1.0
