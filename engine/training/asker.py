@@ -248,7 +248,7 @@ class Asker:
         outcome: Completion | Failure | None = None
         mark = ledger.intend(position, key, call.role, request)
         if mark > ledger.durable:
-            await ledger.reach(mark)
+            await self._durable_before_it_is_sent(position, key, mark)
         telemetry.in_flight += 1
         try:
             try:
@@ -285,6 +285,15 @@ class Asker:
             return await provider.complete(request)
         finally:
             self._patient.hold()
+
+    async def _durable_before_it_is_sent(self, position: Position, key: str, mark: int) -> None:
+        try:
+            await self._ledger.reach(mark)
+        except BaseException:
+            # It is not sent any more: else a later sitting would count it as possibly charged.
+            with contextlib.suppress(StorageError):
+                self._ledger.charge(position, key, 0, None, more=False)
+            raise
 
     async def _further(self, position: Position, key: str, sent: Sent) -> None:
         """A further attempt is about to be sent, which is durable before it is."""

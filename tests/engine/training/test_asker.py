@@ -393,3 +393,35 @@ async def test_a_loss_of_the_users_is_recorded_like_any_function(asker):
         call = FunctionCall(custom.name, custom.call, arguments)
         assert (await ask.ask_function(Position(0, phase, "e1", node="mine"), call)).value["value"] == 1.0
     assert calls == ["e1"]
+
+
+# Intents -------------------------------------------------------------------------------------------------------------
+
+
+class SlowToKeep(MemoryLedger):
+    """Never makes an intent durable, and keeps what is noted of attempts."""
+
+    def __init__(self):
+        super().__init__()
+        self.charges = []
+
+    def intend(self, position, key, role, request):
+        return 1
+
+    async def reach(self, mark):
+        await anyio.sleep_forever()
+
+    def charge(self, position, key, attempts, spent, more):
+        self.charges.append((position, attempts, spent, more))
+        return 0
+
+
+async def test_a_request_that_is_cancelled_before_its_intent_is_durable_is_known_not_to_be_sent(asker):
+    ledger, provider = SlowToKeep(), worlds.scripted()
+    ask, telemetry = await asker(provider, ledger)
+    with anyio.move_on_after(0.01):
+        await ask.ask_model(AT, model_call())
+    await anyio.wait_all_tasks_blocked()
+    assert provider.requests == []
+    assert ledger.charges == [(AT, 0, None, False)]
+    assert telemetry.attempts == 0
