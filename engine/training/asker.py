@@ -7,12 +7,8 @@ outcomes are on record (law L1), and pays for equal requests once (law L2).
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import hashlib
 import inspect
-import json
 from collections import Counter
-from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -20,8 +16,6 @@ from types import TracebackType
 from typing import Any, Self
 
 import anyio
-import numpy as np
-import orjson
 
 from semprop.engine.dispatcher import Dispatcher, Job, Rank
 from semprop.engine.errors import ContentError, NodeError, ReplayError, SempropError, StorageError
@@ -30,6 +24,7 @@ from semprop.engine.replies.parsers import ReplyStyle
 from semprop.engine.seam import FunctionCall, ModelCall
 from semprop.engine.training.cache import Shared, shared_key
 from semprop.engine.training.events import Announcer, CallDone
+from semprop.engine.training.function_results import function_key, recordable
 from semprop.engine.training.ledger import Ledger, is_usable
 from semprop.engine.training.patience import OPEN, phases
 from semprop.engine.training.specification import Specification
@@ -38,7 +33,6 @@ from semprop.engine.training.waste import overtaken, spent_on
 from semprop.providers.base import (
     Admission,
     Completion,
-    Image,
     Mixture,
     Provider,
     Quiescent,
@@ -334,7 +328,7 @@ class Asker:
     async def _call_function(self, position: Position, key: str, call: FunctionCall) -> Outcome:
         async with self._patient.busy():
             result = await self._run_function(call)
-        outcome: Outcome = result if isinstance(result, Failure) else Returned(_recordable(call, result))
+        outcome: Outcome = result if isinstance(result, Failure) else Returned(recordable(call, result))
         await self._ledger.settle(position, key, outcome)
         self._watch_function(call, outcome)
         return outcome
@@ -355,55 +349,3 @@ class Asker:
             raise
         except (Exception, SystemExit) as error:  # noqa: BLE001 — recorded: excludes the example, never a score
             return Failure(FailureKind.FUNCTION, f"{call.name} raised {type(error).__name__}: {error}")
-
-
-def _known(value: Any) -> Any:
-    """What JSON does not know by itself: mappings, arrays, and dataclasses with every field they have."""
-    match value:
-        case Mapping():
-            return dict(value)
-        case np.ndarray() | np.generic():
-            return value.tolist()
-        case _ if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            return {entry.name: getattr(value, entry.name) for entry in dataclasses.fields(value)}
-    raise TypeError(f"{type(value).__name__} is not data")
-
-
-def _exact(value: Any) -> str:
-    """JSON text that loses nothing.
-
-    Raises:
-        TypeError, ValueError: the value is not data, or holds a number that is not finite.
-    """
-    return json.dumps(value, default=_known, allow_nan=False)
-
-
-def _addressed(value: Any) -> Any:
-    """The same for addresses, where a picture is its digest. As a result it is not data: nothing would give it back."""
-    return (value.media_type, value.digest) if isinstance(value, Image) else _known(value)
-
-
-def function_key(position: Position, call: FunctionCall) -> str:
-    """The address of a function's result: function, version, arguments, and who asks (node, example, sample), since
-    a function may be random. Arguments that are not data leave the position as the only address."""
-    who = (position.node, position.example, position.sample)
-    try:
-        arguments = json.dumps(call.arguments, default=_addressed, allow_nan=False)
-    except (TypeError, ValueError):
-        arguments = repr(position)
-    document = orjson.dumps((call.name, call.version, who, arguments))
-    return hashlib.blake2b(document, digest_size=16).hexdigest()
-
-
-def _recordable(call: FunctionCall, result: Any) -> Any:
-    """A result as the journal will give it back, so that a replay sees the same value."""
-    try:
-        recorded = json.loads(_exact(result))
-        orjson.dumps(recorded)  # What the journal writes with: it refuses integers of more than 64 bits.
-        return recorded
-    except (TypeError, ValueError):
-        found = repr(result) if isinstance(result, float) else type(result).__name__
-        raise NodeError(
-            f"{call.name!r} returned {found}, which cannot be recorded: return text, finite numbers, lists or dicts, "
-            "or declare it pure=True if it depends on its arguments alone"
-        ) from None

@@ -36,8 +36,8 @@ from semprop.engine.methods.semantic import target_seed
 from semprop.engine.outcomes import Position
 from semprop.engine.seam import FunctionCall
 from semprop.engine.tape import shown
-from semprop.engine.training.asker import function_key
 from semprop.engine.training.claim import held_out
+from semprop.engine.training.function_results import function_key
 from semprop.engine.training.report import status_of
 from semprop.providers import Capabilities, Choices, Sampling
 from semprop.providers.errors import ErrorClass, ProviderFailure

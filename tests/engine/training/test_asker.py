@@ -13,8 +13,9 @@ from semprop.engine import ContentError, Custom, Failure, FailureKind, NodeError
 from semprop.engine.outcomes import Returned, request_document
 from semprop.engine.replies.parsers import ReplyStyle
 from semprop.engine.seam import FunctionCall, ModelCall
-from semprop.engine.training.asker import HOPELESS, Asker, function_key
+from semprop.engine.training.asker import HOPELESS, Asker
 from semprop.engine.training.events import Announcer, CallDone
+from semprop.engine.training.function_results import function_key
 from semprop.engine.training.journal import Journal
 from semprop.engine.training.ledger import MemoryLedger
 from semprop.engine.training.telemetry import Telemetry
