@@ -117,7 +117,7 @@ class Asker:
     async def ask_model(self, position: Position, call: ModelCall) -> Completion | Failure:
         provider, identity = self._roles.get(call.role) or self._provider(call.role)
         if call.role in self._pinned:
-            identity = f"{identity}|{position.example}"
+            identity = f"{identity}|{self._pin(position)}"
         ledger, key = self._ledger, content_key(identity, call.request)
         outcome = self._replayed(position, key) if ledger.replaying else None
         if outcome is None:
@@ -140,9 +140,12 @@ class Asker:
         provider = self._spec.provider(role)
         known = self._roles[role] = provider, provider.identity
         if provider.capabilities.mixture == Mixture.PINNED:
-            # One of several models answers, by the example: a reply is that example's alone.
             self._pinned[role] = None
         return known
+
+    def _pin(self, position: Position) -> str:
+        """What a pool of several models takes one of them by. A reply is of that model, so it is of that pin alone."""
+        return f"{self._spec.seed}|{position.example}"
 
     def _quiescent(self) -> None:
         for provider in self._listening:
@@ -237,7 +240,7 @@ class Asker:
         patient = position.phase in self._batched
         admission = Admission(self._flow, rank[0], rank[1], node=position.node, sent=sent, patient=patient)
         if call.role in self._pinned:
-            admission = admission._replace(pin=f"{self._spec.seed}|{position.example}")
+            admission = admission._replace(pin=self._pin(position))
         request = Request(asked.messages, asked.sampling, asked.schema, asked.draw, asked.sample, admission)
         outcome: Completion | Failure | None = None
         mark = ledger.intend(position, key, call.role, request)

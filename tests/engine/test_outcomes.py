@@ -72,7 +72,7 @@ completions = st.builds(
     Completion,
     text=text,
     stop=st.sampled_from(Stop),
-    usage=st.builds(Usage, count, count, count, count, count),
+    usage=st.builds(Usage, count, count, count, count, count, st.just("") | text),
     model=text,
     request_id=st.none() | text,
     logprobs=st.lists(

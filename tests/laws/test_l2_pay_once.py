@@ -25,9 +25,11 @@ from semprop.engine.training.ledger import MemoryLedger
 from semprop.engine.training.runs import Run
 from semprop.engine.training.telemetry import Telemetry
 from semprop.providers import (
+    Capabilities,
     ErrorClass,
     ItemError,
     Message,
+    Mixture,
     ProviderFailure,
     Request,
     Sampling,
@@ -81,6 +83,15 @@ async def test_equal_requests_in_flight_share_one_call(asker):
     outcomes = await ask_all(await asker(provider), *((at(number), call()) for number in range(10)))
     assert [outcome.text for outcome in outcomes] == ["one"] * 10
     assert len(provider.requests) == 1
+
+
+async def test_equal_requests_of_examples_that_are_pinned_to_models_are_not_shared_and_carry_their_pin(asker):
+    provider = worlds.scripted(lambda request: request.admission.pin, capabilities=Capabilities(mixture=Mixture.PINNED))
+    ask = await asker(provider)
+    asked = [(at(number, example=f"e{number % 2}"), call()) for number in range(6)]
+    outcomes = await ask_all(ask, *asked)
+    assert [outcome.text for outcome in outcomes] == ["0|e0", "0|e1"] * 3
+    assert len(provider.requests) == 2
 
 
 async def test_equal_requests_later_are_served_from_the_store(asker):

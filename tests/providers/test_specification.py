@@ -9,8 +9,9 @@ import orjson
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
-from semprop.providers.base import Mixture, Sampling
+from semprop.providers.base import Image, Mixture, Sampling
 from semprop.providers.errors import ErrorClass, StopError
 from semprop.providers.hedging import Hedge
 from semprop.providers.kinds import KINDS
@@ -348,3 +349,20 @@ def test_what_a_pool_is_called_and_whose_members_it_has_make_its_identity_and_no
     others = [pool.replace("name=p", "name=q"), "pool:openai:m@http://h/v1,openai:m;name=p", "pool:openai:m;name=p"]
     assert len({identity(text) for text in same}) == 1
     assert len({identity(text) for text in (*others, pool)}) == 4
+
+
+def test_a_price_that_is_unknown_is_said_where_the_cheapest_is_wanted() -> None:
+    with capture_logs() as logs:
+        connect(parse("pool:openai:gpt-4o-mini,openai:gpt-4o-mini@http://127.0.0.1:1/v1;policy=cheapest;name=p"))
+    assert [(log["event"], log["pool"], log["member"]) for log in logs] == [
+        ("pool_price_unknown", "p", "openai:gpt-4o-mini@http://127.0.0.1:1/v1")
+    ]
+
+
+def test_a_picture_costs_at_a_pool_what_it_costs_where_it_is_dearest_and_is_unknown_where_it_is_of_any() -> None:
+    picture = Image.of(b"\x89PNG\r\n\x1a\n" + b"\0\0\0\rIHDR" + (1024).to_bytes(4, "big") * 2 + b"\0" * 16)
+    one, two = connect("openai:gpt-4o"), connect("anthropic:claude")
+    both = connect("pool:openai:gpt-4o,anthropic:claude;model=m")
+    alone = [each.pictures.tokens(picture) for each in (one, two)]
+    assert both.pictures.tokens(picture) == max(tokens for tokens in alone if tokens is not None)
+    assert connect("pool:openai:gpt-4o,vllm:gpt-4o").pictures.tokens(picture) is None

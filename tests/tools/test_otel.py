@@ -184,3 +184,16 @@ def test_the_command_sends_to_where_the_variables_say(command, serve, monkeypatc
     said = command("--otel", "optimize", "lookup", "--steps", "1", "--train", "4", "--gate-size", "4", "--test", "4")
     assert said.code == 0, said
     assert {path for path, size in seen if size} == {"/v1/traces", "/v1/metrics"}
+
+
+async def test_a_pool_is_one_call_whose_span_says_which_member_answered():
+    collected = Collected()
+    async with serving(Endpoint(parse(""))) as one, serving(Endpoint(parse(""))) as two:
+        around = Surroundings(environment={}, watch=collected.traces.watch)
+        pool = f"pool:openai:m@{one.url},openai:m@{two.url};name=both"
+        async with connect(pool, surroundings=around) as provider:
+            await provider.complete(REQUEST)
+    (span,) = collected.spans("chat m")
+    assert span.attributes["semprop.member"] == f"openai:m@{one.url}"
+    assert span.attributes["gen_ai.provider.name"] == "pool"
+    assert "server.address" not in span.attributes

@@ -27,7 +27,7 @@ from semprop.engine import (
 from semprop.engine.example import Example
 from semprop.engine.nobody import NOBODY
 from semprop.engine.training.specification import document_of_specification, gate_items, gate_uses
-from semprop.providers import Capabilities, Sampling
+from semprop.providers import Capabilities, Mixture, Sampling
 from semprop.providers.base import Request
 from semprop.providers.errors import StopError
 
@@ -86,7 +86,7 @@ def test_a_provider_for_forward_is_required():
 
 def test_a_node_with_a_role_that_nobody_plays_is_refused_by_name():
     odd = Model("answer", "s", ("question", "hint_1", "hint_2"), role="expert")
-    with pytest.raises(SpecificationError, match=r"node 'answer' is answered by the role 'expert'.*there are: forward"):
+    with pytest.raises(SpecificationError, match=r"node '\w+' is answered by the role 'expert'.*there are: forward"):
         worlds.specification(graph=worlds.graph(answer=odd))
 
 
@@ -120,6 +120,22 @@ def test_a_run_is_simulated_if_any_role_is():
     simulated = worlds.scripted(capabilities=Capabilities(simulated=True))
     assert worlds.specification(providers={"forward": worlds.scripted(), "update": simulated}).is_simulated
     assert not worlds.specification().is_simulated
+
+
+def test_several_models_answer_neither_nodes_nor_judges_unless_they_are_pinned():
+    one, many = worlds.scripted(), worlds.scripted(capabilities=Capabilities(mixture=Mixture.ANY))
+    with pytest.raises(SpecificationError, match=r"node '\w+' is answered by .*, a pool of several models"):
+        worlds.specification(providers={"forward": many})
+    with pytest.raises(SpecificationError, match=r"loss 'judge' is answered by .* say `model"):
+        worlds.specification(loss=Judge("good"), providers={"forward": one, "judge": many})
+    writes = worlds.specification(providers={"forward": one, "backward": many, "update": many})
+    pinned = worlds.specification(
+        providers={"forward": worlds.scripted(capabilities=Capabilities(mixture=Mixture.PINNED))}
+    )
+    promised = [document_of_specification(spec)["capabilities"]["update"] for spec in (writes, pinned)]
+    assert [each["mixture"] for each in promised] == ["any", "pinned"]
+    # As journals hold it that were written before there were pools.
+    assert "mixture" not in document_of_specification(worlds.specification())["capabilities"]["forward"]
 
 
 def test_the_document_holds_decisions_and_nothing_of_how_to_run():

@@ -26,6 +26,14 @@ def test_calls_tokens_and_attempts_are_summed():
     assert document["seconds"] == 1.235
 
 
+def test_who_of_a_pool_answered_is_counted_and_priced_apart():
+    telemetry = Telemetry(lambda role, usage: {"a": 1.0, "b": 2.0}[usage.member])
+    for member in ("b", "a", "b"):
+        telemetry.called(at(), "forward", Completion("x", usage=Usage(1, 0, 0, 1, member=member)))
+    document = telemetry.document(0)
+    assert (document["served"], document["cost"]["usd"]) == ({"a": 1, "b": 2}, 5.0)
+
+
 def test_an_unknown_price_is_null_and_counted_never_zero():
     telemetry = Telemetry(unpriced)
     assert telemetry.called(at(), "forward", Completion("x")) is None
