@@ -8,10 +8,12 @@ have; it is replaced, never formatted.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, product, zip_longest
 
+from semprop.engine.errors import SpecificationError
 from semprop.engine.example import draw
 from semprop.engine.gates import Gate, StrictGate
 from semprop.engine.gradients import Message, Provenance, Stance, change, keep, lost
@@ -35,6 +37,9 @@ ClausePool = tuple[tuple[str, ...], ...]
 """Groups of alternative clauses; one of each group, joined by spaces, is an instruction."""
 
 LABELS = "{labels}"
+
+MOST = 100_000
+"""Instructions that the clauses of one parameter may make: all of them are put in order, in every step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +146,17 @@ def instructions(pool: ClausePool) -> list[str]:
     return list(dict.fromkeys(joined))
 
 
+def _check_pool(name: str, pool: ClausePool) -> None:
+    if not all(pool):
+        raise SpecificationError(f"a group of the clauses for {name!r} is empty, so none can be taken: leave it out")
+    count = math.prod(map(len, pool))
+    if count > MOST:
+        raise SpecificationError(
+            f"the clauses for {name!r} make {count:,} instructions, and {MOST:,} at most can be raced: give fewer "
+            "groups, or fewer clauses in each"
+        )
+
+
 def clauses(
     pools: Mapping[str, ClausePool],
     *,
@@ -150,7 +166,13 @@ def clauses(
     demonstrations: int = 4,
     most_cases: int = 16,
 ) -> Method:
-    """Clause search on semantic gradients, raced under a gate."""
+    """Clause search on semantic gradients, raced under a gate.
+
+    Raises:
+        SpecificationError: a group has no clause, or the clauses of a parameter make more than `MOST` instructions.
+    """
+    for name, pool in pools.items():
+        _check_pool(name, pool)
     return Method(
         "clauses",
         target_seed,

@@ -1,5 +1,6 @@
 """Search over clauses: every instruction has its turn before any comes again; labels are data, never a template."""
 
+import pytest
 import worlds
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from semprop.engine import (
     Parameter,
     Provenance,
     Score,
+    SpecificationError,
     Stance,
     change,
     clauses,
@@ -201,3 +203,15 @@ async def test_clause_search_asks_a_model_for_nothing_but_the_forward_pass():
     result = await optimize(spec)
     assert result.parameters["s"] == "Say the sum."
     assert all(worlds.is_forward(request) for request in provider.requests)
+
+
+@pytest.mark.parametrize(
+    ("pool", "message"),
+    [
+        ((("Solve.",), ()), "a group of the clauses for 's' is empty, so none can be taken: leave it out"),
+        ((tuple("abcdefghij"),) * 6, "the clauses for 's' make 1,000,000 instructions, and 100,000 at most can be"),
+    ],
+)
+def test_a_pool_out_of_which_nothing_or_too_much_can_be_made_is_refused(pool, message):
+    with pytest.raises(SpecificationError, match=message):
+        clauses({"s": pool})
