@@ -40,7 +40,7 @@ from semprop.bench.speed.running import run
 from semprop.engine.errors import StorageError, UsageError
 from semprop.providers.specification import resolve
 from semprop.providers.stack import connect
-from semprop.tools import comparing
+from semprop.tools import comparing, otel_cost
 from semprop.tools.bench_providers import providers
 from semprop.tools.collecting import collecting_less
 from semprop.tools.descriptors import raise_file_limit
@@ -50,6 +50,9 @@ from semprop.tools.screen import Screen, plain
 from semprop.tools.simulating import gates
 
 Work = Callable[[Surrounding, Screen], Ended]
+
+ROWS = {**MEASURES, **otel_cost.MEASURES}
+"""Every measurement of the engine's table."""
 
 QUICK = 0.1
 """Share of the full size with `--quick`: it shows that everything runs, and is no claim."""
@@ -74,7 +77,7 @@ def bench() -> None:
 
 @app.command()
 def engine(
-    rows: Annotated[str, typer.Option(help=f"only these, by comma: {', '.join(MEASURES)}", metavar="NAME,…")] = "",
+    rows: Annotated[str, typer.Option(help=f"only these, by comma: {', '.join(ROWS)}", metavar="NAME,…")] = "",
     repetitions: Annotated[int, typer.Option(min=1, help="how often each figure is taken; its median counts")] = 5,
     quick: Annotated[bool, typer.Option("--quick", help="small sizes: shows that it runs, and claims nothing")] = False,
     write: Annotated[
@@ -87,7 +90,7 @@ def engine(
     """Measure the engine's speed against a mock endpoint on this machine: the table of its claims."""
     settings = settings_of(repetitions, quick, usable_cores() if pin else ())
     names = [name.strip() for name in rows.split(",") if name.strip()]
-    return partial(measure, chosen(names), settings, tuple(write or ()), check)
+    return partial(measure, chosen(names, ROWS), settings, tuple(write or ()), check)
 
 
 @app.command()

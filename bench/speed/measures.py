@@ -41,14 +41,14 @@ MEASURES: Mapping[str, Measure] = {
 }
 
 
-def chosen(names: Iterable[str]) -> Mapping[str, Measure]:
+def chosen(names: Iterable[str], measures: Mapping[str, Measure] = MEASURES) -> Mapping[str, Measure]:
     """The measurements of these names in the table's order; all of them if there are none.
 
     Raises:
         UsageError: there is no such measurement.
     """
     wanted = tuple(dict.fromkeys(names))
-    unknown = [name for name in wanted if name not in MEASURES]
+    unknown = [name for name in wanted if name not in measures]
     if unknown:
-        raise UsageError(f"there is no measurement {unknown[0]!r}; there are: {', '.join(MEASURES)}")
-    return {name: measure for name, measure in MEASURES.items() if name in wanted or not wanted}
+        raise UsageError(f"there is no measurement {unknown[0]!r}; there are: {', '.join(measures)}")
+    return {name: measure for name, measure in measures.items() if name in wanted or not wanted}
