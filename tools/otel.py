@@ -84,6 +84,12 @@ class Traces:
             "from the send to the first piece of a streamed reply",
             explicit_bucket_boundaries_advisory=SECONDS,
         )
+        self._gaps = meter.create_histogram(
+            "gen_ai.client.operation.time_per_output_chunk",
+            "s",
+            "from each later piece of a streamed reply to the one before",
+            explicit_bucket_boundaries_advisory=SECONDS,
+        )
 
     def __call__(self, event: Event) -> None:
         """Follow a run: an observer."""
@@ -129,6 +135,7 @@ class Traces:
             "gen_ai.usage.input_tokens": usage.input,
             "gen_ai.usage.output_tokens": usage.output,
             "gen_ai.usage.cache_read.input_tokens": usage.cached_read,
+            "gen_ai.usage.cache_creation.input_tokens": usage.cache_write,
             "semprop.attempts": completion.attempts,
             "semprop.member": usage.member or None,
         }
@@ -138,6 +145,8 @@ class Traces:
                 self._tokens.record(count, {**shared, "gen_ai.token.type": kind})
         if timing is not None:
             self._firsts.record(timing.first_token, dict(shared))
+            for gap in timing.gaps:
+                self._gaps.record(gap, dict(shared))
 
     def failed(self, span: Any, error: str) -> None:
         """Write down that a call gave nothing."""

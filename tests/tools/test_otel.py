@@ -54,7 +54,7 @@ def watched(collected, kind="openai", url="http://127.0.0.1:9/v1", **settings):
 
 async def test_a_call_is_a_span_with_the_names_of_the_conventions():
     collected = Collected()
-    config = parse('[reply]\ntext = "a reply"\n')
+    config = parse('[reply]\ntext = "a reply of some more words"\n[latency]\nfirst = 0.001\ngap = 0.002\n')
     async with (
         serving(Endpoint(config)) as served,
         watched(collected, "anthropic", served.url, stream=True) as provider,
@@ -76,6 +76,7 @@ async def test_a_call_is_a_span_with_the_names_of_the_conventions():
         "gen_ai.usage.input_tokens": completion.usage.input,
         "gen_ai.usage.output_tokens": completion.usage.output,
         "gen_ai.usage.cache_read.input_tokens": 0,
+        "gen_ai.usage.cache_creation.input_tokens": 0,
         "semprop.attempts": 1,
         "server.address": "127.0.0.1",
     }
@@ -84,6 +85,7 @@ async def test_a_call_is_a_span_with_the_names_of_the_conventions():
         "gen_ai.client.token.usage": "{token}",
         "gen_ai.client.operation.duration": "s",
         "gen_ai.client.operation.time_to_first_chunk": "s",
+        "gen_ai.client.operation.time_per_output_chunk": "s",
     }
     points = metrics["gen_ai.client.token.usage"].data.data_points
     assert {point.attributes["gen_ai.token.type"]: point.sum for point in points} == {
@@ -127,6 +129,16 @@ async def test_a_run_is_one_tree_of_steps_passes_and_calls():
     }
     assert {span.context.trace_id for span in spans.values()} == {run.context.trace_id}
     assert step.attributes["semprop.seen"] == 4
+    metrics = collected.metrics()
+    (durations,) = metrics["gen_ai.client.operation.duration"].data.data_points
+    assert durations.count == len(calls)
+    for kind in ("input", "output"):
+        points = metrics["gen_ai.client.token.usage"].data.data_points
+        (told,) = [point for point in points if point.attributes["gen_ai.token.type"] == kind]
+        assert (told.count, told.sum) == (
+            len(calls),
+            sum(call.attributes[f"gen_ai.usage.{kind}_tokens"] for call in calls),
+        )
     assert all(span.start_time >= spans[span.parent.span_id].start_time for span in spans.values() if span.parent)
 
 
