@@ -33,6 +33,7 @@ from semprop.tools.flags import (
     Count,
     Data,
     Delta,
+    DryRun,
     Fork,
     Forward,
     GateName,
@@ -158,6 +159,7 @@ def optimize(
     fork: Fork = None,
     cache: Cache = None,
     no_cache: NoCache = False,
+    dry_run: DryRun = False,
     json: Json = False,
 ) -> Work:
     """Optimize a task's prompts and measure the gain on held-out data."""

@@ -197,4 +197,12 @@ Cache = Annotated[
         help="directory of replies that runs share [the user's own, for what costs money]", rich_help_panel=RUN_PANEL
     ),
 ]
+DryRun = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run",
+        help="say what it may take and what it can show; ask nobody, write nothing",
+        rich_help_panel=BUDGET_PANEL,
+    ),
+]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="share no replies", rich_help_panel=RUN_PANEL)]

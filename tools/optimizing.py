@@ -39,6 +39,7 @@ from semprop.tools.exits import Ended, ExitCode, Problem, document_of, exhausted
 from semprop.tools.interruption import Patience, listening
 from semprop.tools.preparing import RUNS, Order, Prepared, Surrounding, holds_run, prepare, run_directory, run_in
 from semprop.tools.progress import Bar, Lines, Progress, Silent, tally_of, why_of
+from semprop.tools.projecting import project
 from semprop.tools.screen import Screen
 
 T = TypeVar("T")
@@ -55,6 +56,10 @@ def run_loop(work: Callable[[], Awaitable[T]]) -> T:
 
 def optimize(order: Order, around: Surrounding, screen: Screen) -> Ended:
     """Run a task to its end, a signal or an error; go on with the run if its directory holds one."""
+    if order.dry_run:
+        prepared = prepare(order, around, screen.say)
+        announce(prepared, screen)
+        return project(prepared, screen)
     if order.fork is not None:
         return fork(order, around, screen)
     if order.run is not None and holds_run(order.run):

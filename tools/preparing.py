@@ -71,6 +71,7 @@ class Order:
         fork: the directory of a new run, which is answered from `run` where requests are the same.
         cache: the directory of replies that runs share; None takes the user's own if a provider costs money.
         no_cache: share nothing.
+        dry_run: say what it may take, and ask nobody.
     """
 
     task: str
@@ -111,6 +112,7 @@ class Order:
     fork: Path | None = None
     cache: Path | None = None
     no_cache: bool = False
+    dry_run: bool = False
 
     @property
     def batched(self) -> tuple[str, ...]:
@@ -148,7 +150,7 @@ class Order:
     def recipe(self) -> dict[str, Any]:
         """What makes this order again, wherever the command is started then: JSON data, with whole paths. Where the
         parameters start is not in it: a journal holds their values."""
-        left_out = ("run", "start", "options", "fork")
+        left_out = ("run", "start", "options", "fork", "dry_run")
         kept = {each.name: _absolute(getattr(self, each.name)) for each in fields(self) if each.name not in left_out}
         options = {each.name: getattr(self.options, each.name) for each in fields(Options)}
         return {**kept, "task": _absolute_task(self.task), "roles": dict(self.roles), "options": options}

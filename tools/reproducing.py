@@ -15,8 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from semprop.bench.data import data_source
+from semprop.bench.projection import DISCORDANCE, SECONDS_A_CALL, Projection, projection
 from semprop.bench.reproduction.experiment import MODELS, faults_of
-from semprop.bench.reproduction.projection import DISCORDANCE, SECONDS_A_CALL, Projection, projection
 from semprop.bench.reproduction.protocol import (
     Plan,
     Unit,
@@ -117,7 +117,10 @@ def reproduce(order: ReproduceOrder, around: Surrounding, screen: Screen) -> End
     stacks = connected(asked.connecting, roles, around.providers, valve)
     price, source = priced(stacks), data_source(order.data, os.environ, screen.say)
     specs = [(unit, specification(plan, unit, stacks, source, order.in_flight)) for unit in units(plan)]
-    planned = projection(specs, price)
+    # Arms and seeds measure the same items, tasks different ones: what one arm under one seed shows is what counts.
+    first = (specs[0][0].label, specs[0][0].seed)
+    test = sum(len(spec.splits.test) for unit, spec in specs if (unit.label, unit.seed) == first)
+    planned = projection([spec for _, spec in specs], price, test)
     document = _document(plan, specs[0][1], planned)
     screen.show(*plan_words(plan, specs, planned, document["result"]))
     if not order.yes and not all(text.partition(":")[0] in FREE for text in roles.values()):
@@ -186,7 +189,8 @@ def _document(plan: Plan, spec: Specification, planned: Projection) -> dict[str,
             "plan": {
                 "runs": planned.runs,
                 **planned.spent.document(),
-                "seconds": planned.seconds,
+                "seconds": planned.seconds[1],
+                "range": planned.whole.document(),
                 "test": planned.test,
                 "smallest_gain": smallest,
             },
@@ -240,7 +244,7 @@ def plan_words(
     usd = "price unknown" if spent.usd is None else f"${spent.usd:,.2f}"
     yield (
         f"it may take up to {spent.calls:,} calls, about {spent.tokens_in:,} tokens in and {spent.tokens_out:,} out, "
-        f"{usd}, and {render.duration(planned.seconds)} if a call takes {SECONDS_A_CALL:g} s and no limit slows it"
+        f"{usd}, and {render.duration(planned.seconds[1])} if a call takes {SECONDS_A_CALL:g} s and no limit slows it"
     )
     shown = "nothing" if planned.smallest == float("inf") else f"a gain of {100 * planned.smallest:.1f} points or more"
     yield (

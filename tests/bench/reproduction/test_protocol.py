@@ -8,8 +8,8 @@ import worlds
 
 from semprop.bench import bbh, liar
 from semprop.bench.data import DataSource
+from semprop.bench.projection import projected, projection
 from semprop.bench.reproduction.experiment import ALGORITHMIC, EXPERIMENTS, faults_of
-from semprop.bench.reproduction.projection import projected, projection
 from semprop.bench.reproduction.protocol import (
     Plan,
     Protocol,
@@ -115,12 +115,12 @@ def test_a_model_is_the_published_one_by_name_date_and_place(identity, same):
 
 def test_a_projection_bounds_what_is_run_and_says_what_can_be_shown(source):
     plan = Plan(name="gsm8k", protocol=Protocol.PUBLISHED, sizes={"steps": 2})
-    ((unit, spec),) = specs(plan, source)
+    ((_, spec),) = specs(plan, source)
     found = projected(spec, lambda role, usage: 0.01)
     items = len(spec.splits.train) * 3 + 2 * len(spec.splits.test)
     assert found.calls == items * 3 + 2 * 2 * 3 + 2 * 3
     assert found.usd == pytest.approx(0.01 * found.calls)
-    whole = projection([(unit, spec)], lambda role, usage: None)
+    whole = projection([spec], lambda role, usage: None)
     assert whole.spent.usd is None
     assert whole.test == len(spec.splits.test)
     assert whole.smallest > 0 or math.isinf(whole.smallest)
