@@ -14,7 +14,8 @@ from typing import NoReturn
 
 import structlog
 
-from semprop.providers.base import Completion, Mixture, Request, Stop
+from semprop.providers.base import Completion, Lost, Mixture, Request, Stop
+from semprop.providers.budget import settled, worst_case
 from semprop.providers.clock import Clock
 from semprop.providers.errors import ErrorClass, ProviderError, RetryError, StopError
 from semprop.providers.layers import Send
@@ -39,7 +40,8 @@ class Way:
         members: those that may answer it: of its model, and able to.
         busy: those that have an attempt of it on the wire.
         unable: those that can never answer it, with what they said.
-        refused: the first reply in which a member refused it.
+        refused: the first reply in which a member refused it, and went on to the next.
+        given_up: what that reply cost, which is for nothing if another member answers.
     """
 
     came: float
@@ -47,6 +49,7 @@ class Way:
     busy: list[int] = field(default_factory=list)
     unable: dict[int, ProviderError] = field(default_factory=dict)
     refused: Completion | None = None
+    given_up: Lost | None = None
 
 
 @dataclass(slots=True)
@@ -145,7 +148,8 @@ class Routes:
             while True:
                 chosen = await self._chosen(request, way, this)
                 if chosen is None:
-                    if way.refused is not None:
+                    if way.refused is not None and not this.failed:
+                        _take_back(request, way)
                         return replace(way.refused, attempts=way.refused.attempts + this.attempts)
                     self._end(way, this)
                 answered = await self._attempt(send, request, way, this, chosen)
@@ -188,7 +192,9 @@ class Routes:
         self._works(member)
         if self._rules.passes_refusals and completion.stop in (Stop.FILTER, Stop.REFUSAL):
             this.attempts += completion.attempts
-            way.refused = way.refused or replace(completion, attempts=0)
+            lost = _gone(request, member, completion)
+            if way.refused is None:
+                way.refused, way.given_up = replace(completion, attempts=0), lost
             way.unable[number] = _refusal(member)
             return None
         return replace(completion, attempts=completion.attempts + this.attempts) if this.attempts else completion
@@ -321,6 +327,24 @@ def _on(request: Request, way: Way | Chosen) -> Request:
     """The request on its way. Made by hand: `dataclasses.replace` takes several times as long."""
     admission = request.admission._replace(way=way)
     return Request(request.messages, request.sampling, request.schema, request.draw, request.sample, admission)
+
+
+def _gone(request: Request, member: Member, completion: Completion) -> Lost | None:
+    """Count a reply that somebody else's is to replace, as a budget did, where attempts are counted."""
+    sent = request.admission.sent
+    if sent is None or sent.spent is None:
+        return None
+    amount = settled(worst_case(request, member.price, member.stack.pictures), completion, member.price)
+    lost = Lost(False, amount.calls, amount.input, amount.output, amount.picodollars)
+    sent.lost, sent.answered = (*sent.lost, lost), False
+    return lost
+
+
+def _take_back(request: Request, way: Way) -> None:
+    """The first reply that refused is the answer after all: it is not lost."""
+    sent = request.admission.sent
+    if sent is not None and way.given_up is not None:
+        sent.lost, sent.answered = tuple(each for each in sent.lost if each is not way.given_up), True
 
 
 def _refusal(member: Member) -> ProviderError:

@@ -573,3 +573,34 @@ async def test_three_members_with_limits_of_their_own_do_the_work_of_three_and_k
         assert all(later - times[place] >= 60.0 for place, later in enumerate(times[60:]))
     # 600 requests at three times 60 a minute: 200 s, less what goes out at once, more what is kept back.
     assert 150.0 <= pool.clock.now() <= 230.0
+
+
+async def test_a_reply_that_refused_is_waste_if_another_member_answered_and_the_answer_if_nobody_did() -> None:
+    def refuses(request: Request) -> Completion:
+        return Completion("no", Stop.REFUSAL, Usage(100, 0, 0, 10))
+
+    def answers(request: Request) -> Completion:
+        return Completion("yes", usage=Usage(100, 0, 0, 10))
+
+    prices = {"a": Prices(1.0, 1.0), "b": Prices(2.0, 2.0)}
+    for second, lost, usd in ((answers, [110e6], 330e-6), (refuses, [220e6], 330e-6)):
+        valve, sent = Valve(), Sent()
+        pool = pooled({"a": refuses, "b": second}, Rules(passes_refusals=True), prices=prices, valve=valve)
+        asked = replace(request(), admission=Admission(sent=sent))
+        (answer,) = await all_of(pool, [asked])
+        assert answer.attempts == sent.attempts == 2
+        # Of two members that refuse the first one's reply is the answer, and the second one's for nothing.
+        assert [each.picodollars for each in sent.lost] == lost
+        assert not any(each.cancelled for each in sent.lost)
+        assert sent.answered
+        assert sent.spent.usd == pytest.approx(usd)
+        assert answer.usage.member == ("b" if second is answers else "a")
+
+
+async def test_a_member_that_is_out_for_a_moment_is_asked_again_before_a_refusal_is_the_answer() -> None:
+    def refuses(request: Request) -> Completion:
+        return Completion("no", Stop.REFUSAL)
+
+    once = [RetryError("out", ErrorClass.TRANSIENT), Completion("yes")]
+    (answer,) = await all_of(pooled({"a": refuses, "b": once}, Rules(passes_refusals=True)), [request()])
+    assert (answer.text, answer.attempts) == ("yes", 3)
