@@ -6,26 +6,17 @@ or a reason why there is none. The last test holds the mock endpoint against the
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from random import Random
-from typing import Any
+from collections.abc import Mapping
 
 import orjson
 import pytest
-from answering import Answering, answering
 from answering import reply as written
 from corpus import REFUSALS, REPLIES, Refusal
+from wired import events_of, first_of, learned, provider_at, serving_bytes
 
 from semprop.providers.base import Choices, JsonSchema, Message, Request, Sampling, Stop
-from semprop.providers.errors import ErrorClass, ProviderError, ProviderFailure, RetryError
+from semprop.providers.errors import ErrorClass, ProviderError
 from semprop.providers.kinds import KINDS, Kind, Speaks
-from semprop.providers.layers import Stack
-from semprop.providers.retry import RetryPolicy
-from semprop.providers.scripted import VirtualClock
-from semprop.providers.specification import Specification
-from semprop.providers.stack import connect
-from semprop.providers.surroundings import Surroundings
 from semprop.tools.endpoint import Endpoint, parse, serving
 
 KINDS_OVER_HTTP = {name: kind for name, kind in KINDS.items() if kind.is_http}
@@ -40,36 +31,6 @@ SCHEMA = JsonSchema.of(
 
 every = pytest.mark.parametrize("kind", KINDS_OVER_HTTP.values(), ids=KINDS_OVER_HTTP)
 both = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-
-
-def provider_at(base: str, kind: Kind, stream: bool = False) -> Stack:
-    around = Surroundings(
-        environment={}, clock=VirtualClock(), random=Random(0), retry=RetryPolicy(tries=1, throttles=1)
-    )
-    return connect(Specification(kind.name, "m", base, key_env="", stream=stream), surroundings=around)
-
-
-@asynccontextmanager
-async def serving_bytes(data: bytes) -> AsyncIterator[Answering]:
-    async def answer(writer: Any, number: int) -> None:
-        writer.write(data)
-        await writer.drain()
-
-    async with answering(answer) as server:
-        yield server
-
-
-def events_of(kind: Kind, events: tuple[Any, ...]) -> bytes:
-    """A stream as its service writes it: text is a line of its own (a comment), or the mark of the end."""
-    named = kind.speaks in (Speaks.MESSAGES, Speaks.RESPONSES)
-    pieces = []
-    for event in events:
-        if isinstance(event, str):
-            pieces.append(event.encode() if event.startswith(":") else b"data: " + event.encode())
-        else:
-            name = b"event: " + event["type"].encode() + b"\n" if named else b""
-            pieces.append(name + b"data: " + orjson.dumps(event))
-    return b"\n\n".join(pieces) + b"\n\n"
 
 
 def sent(kind: Kind, stream: bool) -> bytes:
@@ -165,28 +126,12 @@ async def test_a_refusal_is_of_its_class_with_its_wait_its_dimension_and_the_lim
         with pytest.raises(ProviderError) as caught:
             await provider.complete(REQUEST)
         limits = provider.statistics()["limits"]
-    error = _first(caught.value)
+    error = first_of(caught.value)
     assert (error.error_class, error.status) == (error_class, cell.status)
     assert error.retry_after == (None if cell.wait is None else pytest.approx(cell.wait))
     assert (error.dimension, error.limits) == (cell.dimension, cell.limits)
     for limit in cell.limits:
-        assert _learned(limits)[limit.dimension] == limit.limit
-
-
-def _first(error: ProviderError) -> ProviderError:
-    """What was refused, before retries were used up."""
-    if isinstance(error, ProviderFailure) and isinstance(error.__cause__, RetryError):
-        return error.__cause__
-    return error
-
-
-def _learned(limits: Any) -> Mapping[str, float]:
-    """Dimension → limit, over all groups of a limiter."""
-    found: dict[str, float] = {}
-    for group in limits.values():
-        for name, book in group["dimensions"].items():
-            found[name] = book["limit"]
-    return found
+        assert learned(limits)[limit.dimension] == limit.limit
 
 
 # The mock endpoint speaks for the same kinds --------------------------------------------------------------------------
@@ -227,5 +172,5 @@ async def test_against_the_mock_a_reply_is_read_and_every_error_is_of_its_class(
                 try:
                     seen.append((await provider.complete(REQUEST)).text)
                 except ProviderError as error:
-                    seen.append(_first(error).error_class.value)
+                    seen.append(first_of(error).error_class.value)
         assert sorted(seen) == sorted(["fine", _expected(kind, fault).value]), fault
