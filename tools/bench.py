@@ -47,6 +47,7 @@ from semprop.tools.descriptors import raise_file_limit
 from semprop.tools.exits import Ended, ExitCode, Problem
 from semprop.tools.files import write_file
 from semprop.tools.preparing import Surrounding
+from semprop.tools.projecting import projections
 from semprop.tools.screen import Screen, plain
 from semprop.tools.simulating import gates
 
@@ -69,6 +70,7 @@ app = typer.Typer(no_args_is_help=True, help="Measure claims: each figure beside
 app.command()(providers)
 app.command()(comparing.methods)
 app.command()(gates)
+app.command()(projections)
 
 
 @app.callback()
