@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from anyio.from_thread import start_blocking_portal
 from commandline import check_result
-from pictures import gif, png
+from pictures import gif, picture, png
+from proxying import mocked, proxied
 
 from semprop.tools.endpoint import Endpoint, Served, parse, serving
 
@@ -99,6 +100,22 @@ def test_a_kind_without_pictures_is_refused_before_a_call(command, tmp_path):
     said = command("optimize", str(shades(tmp_path)), "--forward", "deepseek:m@http://127.0.0.1:1/v1")
     assert said.code == 2
     assert "has no place for pictures: choose another provider" in " ".join(said.err.replace("│", " ").split())
+
+
+@pytest.mark.parametrize("kind", ["openai", "anthropic", "gemini"])
+async def test_the_proxy_passes_pictures_on_in_the_upstreams_format_and_pays_equal_ones_once(tmp_path, kind):
+    def shown(shade: int) -> list[dict[str, object]]:
+        url = {"url": picture(300, 300, shade).url}
+        return [
+            {"role": "user", "content": [{"type": "text", "text": "What?"}, {"type": "image_url", "image_url": url}]}
+        ]
+
+    async with mocked() as mock, proxied(f"{kind}:m@{mock.url}", store=tmp_path / "store") as world:
+        said = [await world.ask(messages=shown(shade), max_tokens=9) for shade in (1, 1, 2)]
+        ledger = mock.endpoint.ledger.summary()
+    assert [each.status for each in said] == [200, 200, 200]
+    assert (ledger["images"], ledger["attempts"]) == (2, 2)
+    assert said[0].json["usage"]["prompt_tokens"] > 300 * 300 / 750
 
 
 def test_a_file_that_is_no_picture_is_told_with_its_row(command, tmp_path):

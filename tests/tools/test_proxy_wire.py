@@ -13,7 +13,7 @@ from semprop.tools.serving.chat import Unreadable
 
 HELLO = {"role": "user", "content": "hello"}
 BODY = {"model": "m", "messages": [HELLO]}
-IMAGE = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:,"}}]}
+IMAGE = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:,", "detail": "low"}}]}
 CALL = {"role": "assistant", "content": "", "tool_calls": [{"id": "1"}]}
 
 

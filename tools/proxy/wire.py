@@ -97,7 +97,7 @@ def events(asked: Asked, completion: Completion, identity: str, created: int) ->
 
 
 def _check_messages(listed: object) -> None:
-    """Refuse what a message of a `Request` does not hold: tools, names, images. Anything else is left to the reader."""
+    """Refuse what a message of a `Request` does not hold: tools, names, audio. Anything else is left to the reader."""
     for index, item in enumerate(listed if isinstance(listed, list) else ()):
         if not isinstance(item, dict):
             continue
@@ -109,9 +109,21 @@ def _check_messages(listed: object) -> None:
                 raise Unreadable(f"'{place}.{name}' is not carried by this proxy: leave it out", f"{place}.{name}")
         content = item.get("content")
         parts = content if isinstance(content, list) else [{"type": "text"}]
-        if content is None or any(not isinstance(part, dict) or part.get("type") != "text" for part in parts):
+        if content is None or not all(map(_is_carried, parts)):
             where = f"{place}.content"
-            raise Unreadable(f"'{where}' must be text or a list of text parts: nothing else is carried", where)
+            words = (
+                "must be text or a list of parts of text and of pictures, whose detail is auto: nothing else is carried"
+            )
+            raise Unreadable(f"'{where}' {words}", where)
+
+
+def _is_carried(part: object) -> bool:
+    match part:
+        case {"type": "text"}:
+            return True
+        case {"type": "image_url", "image_url": dict() as shown}:
+            return bool(shown.get("detail", "auto") == "auto")
+    return False
 
 
 def _check_choices(document: Mapping[str, Any]) -> None:
