@@ -257,7 +257,7 @@ def _with_batches(
     made: _Made, specification: Specification, ground: _Ground
 ) -> tuple[Provider, tuple[Layer, ...], Price]:
     """The endpoint with its batch API if that is used, the layer that leads there, and the price of either way."""
-    if specification.kind not in BATCHED:
+    if specification.kind not in BATCHED and specification.batch is None:
         return made.endpoint, (), made.price
     # Earlier sittings of a run may have used its batches even if this one does not.
     in_batch = tariff_of(specification, Processing.BATCH)

@@ -40,7 +40,7 @@ from semprop.bench.speed.running import run
 from semprop.engine.errors import UsageError
 from semprop.providers.specification import resolve
 from semprop.providers.stack import connect
-from semprop.tools import comparing, otel_cost
+from semprop.tools import batch_kills, comparing, otel_cost
 from semprop.tools.bench_providers import providers
 from semprop.tools.collecting import collecting_less
 from semprop.tools.descriptors import raise_file_limit
@@ -168,6 +168,33 @@ def measure_kills(count: int, seed: int, sizes: Sequence[str], around: Surroundi
         f"calls repeated: {counts.repeated}; in flight at the kills: {counts.in_flight}",
         f"results that differ: {counts.other_results} of {counts.runs}",
         f"ledgers that contradict the journal: {counts.outside_ledger} of {counts.runs}",
+    )
+    told = "; ".join(counts.faults)
+    problem = Problem("BarMissed", told, ExitCode.INTERNAL) if told else None
+    return Ended({"status": "done", "error": None, **counts.document()}, problem)
+
+
+@app.command()
+def batches(
+    rounds: Annotated[int, typer.Option(min=1, help="kills at each point: its first time, its second, …")] = 4,
+    quick: Annotated[bool, typer.Option("--quick", help="a small run: shows that it works, and claims little")] = False,
+    json: Annotated[bool, typer.Option("--json", help="print one JSON document, on every exit code")] = False,
+) -> Work:
+    """Kill a run that goes by batches between intent, upload, create, store and download, resume it, and count what was
+    submitted twice, lost or changed."""
+    return partial(measure_batches, rounds, batch_kills.QUICK if quick else batch_kills.FULL)
+
+
+def measure_batches(rounds: int, sizes: Sequence[str], around: Surrounding, screen: Screen) -> Ended:
+    """Kill, resume, count, and show; exit code 1 if anything does not hold."""
+    counts = anyio.run(batch_kills.batch_kills, rounds, sizes, screen.say)
+    kinds = ", ".join(f"{number} × {name}" for name, number in counts.kills.items())
+    screen.show(
+        f"{counts.kills.total()} kills ({kinds}) of {counts.runs} runs, {counts.seconds:.0f} s",
+        f"requests submitted more than once: {counts.twice} of {counts.rows:,} in {counts.batches} batches",
+        f"replies lost or changed: {counts.lost} of {counts.recorded:,} recorded",
+        f"uploaded files without a batch: {counts.unused_files}",
+        f"results that differ: {counts.other_results} of {counts.runs}",
     )
     told = "; ".join(counts.faults)
     problem = Problem("BarMissed", told, ExitCode.INTERNAL) if told else None

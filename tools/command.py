@@ -15,7 +15,7 @@ import typer
 
 from semprop.engine import __version__
 from semprop.engine.training.specification import DEFAULT_ROLES
-from semprop.tools import bench, caching, listing, logs, optimizing, recorded, replaying, resuming, verifying
+from semprop.tools import batching, bench, caching, listing, logs, optimizing, recorded, replaying, resuming, verifying
 from semprop.tools.endpoint.command import endpoint
 from semprop.tools.exits import Ended
 from semprop.tools.flags import (
@@ -288,6 +288,16 @@ def export(
 ) -> Work:
     """Write a run's prompts and graph as plain files."""
     return lambda _, screen: recorded.export(run, directory, screen)
+
+
+@app.command()
+def batches(
+    run: RunDirectory,
+    cancel: Annotated[bool, typer.Option("--cancel", help="stop those that run; what was answered is charged")] = False,
+    json: Json = False,
+) -> Work:
+    """Show the batches that a run sent, as the provider has them now; or stop them."""
+    return partial(batching.batches, run, cancel)
 
 
 @app.command()

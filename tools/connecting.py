@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from semprop.engine.errors import SpecificationError
+from semprop.engine.training.runs import Run
 from semprop.engine.training.telemetry import Price
 from semprop.providers.base import Noting, Usage
+from semprop.providers.batches.notes import drafts, pending
 from semprop.providers.batches.terms import BatchTerms
 from semprop.providers.budget import Caps
 from semprop.providers.endpoints import BATCHED
@@ -33,6 +35,24 @@ class Connecting:
     in_flight: int | None
     caps: Caps
     batch: bool = False
+
+
+def waiting(run: Run) -> int:
+    """How many requests of a run stand in a batch and have no outcome on record."""
+    return sum(len(keys) for _, keys in pending([*drafts(run.notes()).values()], run.settled()))
+
+
+def check_batches(run: Run, batched: Sequence[str]) -> None:
+    """Make sure that what a batch may answer is not asked once more in another way.
+
+    Raises:
+        SpecificationError: a batch of the run may be under way, and the run is to go on without.
+    """
+    if not batched and (count := waiting(run)):
+        raise SpecificationError(
+            f"{count} requests of {run.path} stand in a batch, and its results are not on record: resume it with "
+            f"--batch as before, which fetches them (semprop batches {run.path} shows it, --cancel stops it)"
+        )
 
 
 def connected(order: Connecting, roles: Mapping[str, str], around: Surroundings, valve: Valve) -> dict[str, Stack]:

@@ -35,6 +35,7 @@ from semprop.engine.training.trainer import Trainer
 from semprop.tools import logs, render
 from semprop.tools.budgets import spent_before
 from semprop.tools.collecting import collecting_less
+from semprop.tools.connecting import check_batches, waiting
 from semprop.tools.exits import Ended, ExitCode, Problem, document_of, exhausted, interrupted, problem_of
 from semprop.tools.interruption import Patience, listening
 from semprop.tools.preparing import RUNS, Order, Prepared, Surrounding, holds_run, prepare, run_directory, run_in
@@ -82,6 +83,7 @@ def resume(order: Order, around: Surrounding, screen: Screen) -> Ended:
     begun = None if order.start is not None else run.initial
     prepared = _in_directory(prepare(order, around, screen.say, begun), order.run)
     if not run.is_finished:
+        check_batches(run, order.batched)
         screen.say(f"resuming a run that is {run.status}: what is recorded is not asked again")
         return _carried_out(prepared, Sitting(patience_of(order, around, screen), order.max_seconds, run), screen)
     check(run, prepared.specification)
@@ -195,9 +197,11 @@ def _unmeasured(result: Result) -> Problem | None:
 
 
 def _kept(run: Path | None) -> str:
+    count = 0 if run is None else waiting(Run(run))
+    batches = f"; {count} requests are in batches that go on there (semprop batches {run} --cancel stops them)"
     return (
         f"What was recorded is in {run}, with the best accepted parameters so far: semprop show {run}; "
-        f"semprop export {run} DIR; semprop resume {run} goes on with it"
+        f"semprop export {run} DIR; semprop resume {run} goes on with it{batches if count else ''}"
     )
 
 

@@ -22,7 +22,7 @@ from semprop.engine.training.bodies import MEND, unpacked
 from semprop.engine.training.lock import is_running
 from semprop.engine.training.program import Program
 from semprop.engine.training.reading import Reader, check_version
-from semprop.engine.training.records import CALLS, NOTED, Kind, expanded, position_text, text_of
+from semprop.engine.training.records import CALLS, NOTED, SETTLED, Kind, expanded, position_text, text_of
 from semprop.engine.training.telemetry import Earlier
 from semprop.providers.base import Completion, Lost, Note
 
@@ -193,6 +193,10 @@ class Run:
     def notes(self) -> tuple[Note, ...]:
         """What providers noted for themselves, batches above all."""
         return tuple(Note(place, unpacked(body)) for place, body in self._rows(NOTED, ()))
+
+    def settled(self) -> dict[str, int]:
+        """Content key → the place of the latest outcome or failure of that request."""
+        return dict(self._rows(SETTLED, ()))
 
     @property
     def status(self) -> str:

@@ -6,12 +6,12 @@ leaves nothing behind here, and the batch at the service goes on; whoever asks t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import structlog
 
-from semprop.providers.base import Completion, Notes, Request
+from semprop.providers.base import Completion, Note, Notes, Request
 from semprop.providers.batches.calls import Calls
 from semprop.providers.batches.loads import Asked, Load, judged, words
 from semprop.providers.batches.notes import Draft, Memory, drafts, pending
@@ -93,9 +93,9 @@ class Batches:
             asked.waiting -= 1
             self._left(asked)
 
-    def drafts(self, notes: Notes) -> list[Draft]:
+    def drafts(self, notes: Iterable[Note]) -> list[Draft]:
         """The batches that were noted and may be at the service, in their order."""
-        return [draft for draft in drafts(notes.noted()).values() if draft.who == self._identity and not draft.is_void]
+        return [draft for draft in drafts(notes).values() if draft.who == self._identity and not draft.is_void]
 
     async def status(self, name: str) -> Status:
         """How a batch goes, by the service's name of it."""

@@ -169,7 +169,8 @@ class _Asked:
         self._told("results.sent")
 
     def _told(self, step: str) -> None:
-        self.batches.watch(step)
+        if not self.batches.watch(step):
+            raise Refusal(503, "api_error", "The server is not available.")
 
     def _query(self, name: str) -> str | None:
         return parse_qs(self.received.query).get(name, [None])[0]

@@ -111,7 +111,7 @@ class Batches:
 
     endpoint: Endpoint
     settings: BatchSettings
-    watch: Callable[[str], None]
+    watch: Callable[[str], bool]
     files: dict[str, File] = field(default_factory=dict)
     batches: dict[str, Batch] = field(default_factory=dict)
 
@@ -144,6 +144,11 @@ class Batches:
         """The batches that a listing shows, the latest first; a new one only after a while."""
         shown = [batch for batch in self.batches.values() if batch.dialect == dialect]
         return [batch for batch in reversed(shown) if now - batch.created >= self.settings.listed]
+
+    def unused(self) -> list[str]:
+        """Uploaded files that no batch was made of."""
+        used = {batch.input_file for batch in self.batches.values()}
+        return [file.id for file in self.files.values() if file.purpose == "batch" and file.id not in used]
 
     def summary(self) -> Mapping[str, int]:
         """Counts, for the page of health."""

@@ -40,11 +40,13 @@ _RESETTING = struct.pack("ii", 1, 0)
 _CLOSE: Lines = (("connection", "close"),)
 
 
-Watch = Callable[[str], None]
+Watch = Callable[[str], bool]
+"""Told of a step; false: the call is refused, and nothing is done."""
 
 
-def _nobody(step: str) -> None:
+def _nobody(step: str) -> bool:
     """Nobody watches."""
+    return True
 
 
 @dataclass(slots=True)
@@ -78,6 +80,7 @@ class Served:
 
     origin: str
     endpoint: Endpoint
+    batches: Batches
 
     @property
     def url(self) -> str:
@@ -102,7 +105,8 @@ async def serving(
     """Listen while the block runs, with at most so many `connections` at once; then break all of them off.
 
     `watch` is told of each step of a batch, before and after it is taken (`upload.arrived`, `upload.done`,
-    `create.arrived`, `create.done`, `poll`, `results.half`, `results.sent`), and nothing is answered until it returns.
+    `create.arrived`, `create.done`, `poll`, `results.half`, `results.sent`), and nothing is answered until it returns;
+    a call whose arrival it does not want is refused.
 
     Raises:
         OSError: the address cannot be listened on.
@@ -113,7 +117,7 @@ async def serving(
     shared = Shared(endpoint, times, hall, times.now(), batches)
     loop = asyncio.get_running_loop()
     async with listening(hall, partial(_Player, shared, loop), host, port) as origin:
-        yield Served(origin, endpoint)
+        yield Served(origin, endpoint, batches)
 
 
 class _Play:
