@@ -10,6 +10,10 @@ from pathlib import Path
 from semprop.engine.errors import StorageError
 from semprop.engine.training.cache import CACHE_FILE, opened, read, shrink, transaction
 
+_BROKEN = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_IOERR)
+"""What SQLite says of a file that is damaged: no database, a malformed one, one without our tables, one that cannot be
+read to its end."""
+
 
 @dataclass(frozen=True, slots=True)
 class Held:
@@ -58,7 +62,8 @@ def verify(directory: Path) -> Checked:
     that can still be read.
 
     Raises:
-        StorageError: it cannot be written.
+        StorageError: it cannot be read or written now (another process holds it, say), or it is of another version.
+            Nothing was moved then.
     """
     whole: list[tuple[str, bytes, bytes, int]] = []
     file = directory / CACHE_FILE
@@ -75,7 +80,11 @@ def verify(directory: Path) -> Checked:
                 with transaction(connection):
                     connection.executemany("DELETE FROM replies WHERE id = ?", gone)
                 return Checked(held(connection).replies, len(gone), False)
-    except (StorageError, sqlite3.Error):
+    except (StorageError, sqlite3.Error) as error:
+        if not _is_broken(error):
+            if isinstance(error, StorageError):
+                raise
+            raise StorageError(f"the cache in {directory} cannot be checked now ({error}): try again") from error
         rebuilt = True
     whole, damaged = _salvaged(file)
     try:
@@ -89,12 +98,19 @@ def verify(directory: Path) -> Checked:
     return Checked(len(whole), damaged, rebuilt)
 
 
+def _is_broken(error: Exception) -> bool:
+    """Whether an error says that the file is damaged; one that is locked, or of another version, is not."""
+    cause = error.__cause__ if isinstance(error, StorageError) else error
+    # The lower byte of a code is what happened, the rest where.
+    return isinstance(cause, sqlite3.Error) and getattr(cause, "sqlite_errorcode", 0) & 0xFF in _BROKEN
+
+
 def _salvaged(file: Path) -> tuple[list[tuple[str, bytes, bytes, int]], int]:
     """The rows that can be read, each on its own, and how many of those that are named cannot."""
     whole: list[tuple[str, bytes, bytes, int]] = []
     lost = 0
     try:
-        with contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as connection:
+        with contextlib.closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as connection:
             last = connection.execute("SELECT max(id) FROM replies").fetchone()[0] or 0
             for place in range(1, last + 1):
                 try:

@@ -4,6 +4,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import anyio
@@ -11,6 +12,7 @@ import pytest
 import structlog
 
 from semprop.engine import Failure, FailureKind, StorageError
+from semprop.engine.training import cache as cache_module
 from semprop.engine.training.cache import CACHE_FILE, DAY, ReplyCache, opened
 from semprop.engine.training.cache_care import held, prune, verify
 from semprop.engine.training.claims import Claims
@@ -105,20 +107,22 @@ async def test_a_changed_reply_is_not_served_and_a_check_drops_it(tmp_path):
     assert (found.whole, found.damaged, found.rebuilt) == (4, 1, False)
 
 
-async def test_a_flipped_page_is_rebuilt_from_what_can_be_read(tmp_path):
-    await fill(tmp_path, 400, length=900)
-    connection = sqlite3.connect(tmp_path / CACHE_FILE)
+@pytest.mark.parametrize("name", ["plain", "50%25", "a#b", "which?"])
+async def test_a_flipped_page_is_rebuilt_from_what_can_be_read(tmp_path, name):
+    place = tmp_path / name
+    await fill(place, 400, length=900)
+    connection = sqlite3.connect(place / CACHE_FILE)
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.close()
-    data = bytearray((tmp_path / CACHE_FILE).read_bytes())
+    data = bytearray((place / CACHE_FILE).read_bytes())
     middle = len(data) // 2 // 4096 * 4096
     data[middle : middle + 4096] = bytes(255 - byte for byte in data[middle : middle + 4096])
-    (tmp_path / CACHE_FILE).write_bytes(data)
-    found = verify(tmp_path)
+    (place / CACHE_FILE).write_bytes(data)
+    found = verify(place)
     assert found.rebuilt
     assert 300 <= found.whole < 400
-    assert (tmp_path / f"{CACHE_FILE}.broken").exists()
-    again = verify(tmp_path)
+    assert (place / f"{CACHE_FILE}.broken").exists()
+    again = verify(place)
     assert (again.whole, again.damaged, again.rebuilt) == (found.whole, 0, False)
 
 
@@ -134,6 +138,21 @@ async def test_a_cache_that_cannot_be_used_is_said_once_and_everything_goes_on(t
         opened(tmp_path)
     assert verify(tmp_path).rebuilt
     opened(tmp_path).close()
+
+
+async def test_a_check_moves_no_cache_away_that_is_whole_and_cannot_be_used_now(tmp_path, monkeypatch):
+    await fill(tmp_path, 3)
+    monkeypatch.setattr(cache_module, "_BUSY", 0.01)
+    with closing(sqlite3.connect(tmp_path / CACHE_FILE, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StorageError, match="database is locked"):
+            verify(tmp_path)
+        other.execute("ROLLBACK")
+        assert (verify(tmp_path).whole, verify(tmp_path).rebuilt) == (3, False)
+        other.execute("PRAGMA user_version=99")
+    with pytest.raises(StorageError, match="has version 99"):
+        verify(tmp_path)
+    assert not list(tmp_path.glob("*.broken"))
 
 
 async def test_another_version_is_refused(tmp_path):
