@@ -30,7 +30,7 @@ class Attempt:
 
     Times are in seconds since the endpoint was started or reset. `key` is equal for equal bodies; `status` is 499 if
     the client left, None if nothing was answered; `answered` is None while it is under way; `fault` is the one that it
-    met, `batch` the batch that it is a row of.
+    met, `batch` the batch that it is a row of, `images` how many pictures it shows.
     """
 
     seq: int
@@ -44,6 +44,7 @@ class Attempt:
     output: int
     fault: str | None
     batch: str | None = None
+    images: int = 0
 
     @property
     def seconds(self) -> float:
