@@ -9,8 +9,9 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from semprop.engine.training.bodies import packed
+from semprop.engine.training.bodies import packed, unpacked
 from semprop.engine.training.forms import form_of
+from semprop.engine.training.groups import put_into_rows
 from semprop.engine.training.reading import FILE_NAME
 from semprop.engine.training.runs import Run
 
@@ -27,6 +28,23 @@ def unpack(name, directory):
     data = lzma.decompress(RUNS[name].read_bytes())
     (directory / FILE_NAME).write_bytes(data)
     return data
+
+
+def in_rows(path):
+    """Every record of a journal in a row of its own, as whoever goes on with it has them."""
+    with closing(sqlite3.connect(path / FILE_NAME, isolation_level=None)) as connection:
+        put_into_rows(connection)
+
+
+def flip(path, column, kind="outcome"):
+    """Flip a bit in the first group with a record of a kind: in its `heads`, or in its `bodies` in that record's."""
+    with closing(sqlite3.connect(path / FILE_NAME, isolation_level=None)) as connection:
+        groups = connection.execute(f"SELECT first, heads, {column} FROM groups ORDER BY first").fetchall()
+        heads = ((first, data, head) for first, heads, data in groups for head in unpacked(heads))
+        first, data, head = next((first, data, head) for first, data, head in heads if head[0] == kind)
+        changed = bytearray(data)
+        changed[-10 if column == "heads" else sum(head[-2:]) - 10] ^= 1
+        connection.execute(f"UPDATE groups SET {column} = ? WHERE first = ?", (bytes(changed), first))
 
 
 def versions(name):

@@ -95,7 +95,7 @@ async def _kept(calls: int, in_flight: int, latency: float) -> tuple[Served, int
         path = Path(directory) / "run"
         found = await served(await Journal.create(path, {}), calls, in_flight, latency)
         with closing(sqlite3.connect(path / FILE_NAME)) as connection:
-            ((records,),) = connection.execute("SELECT count(*) FROM records")
+            ((records,),) = connection.execute("SELECT count(*) FROM entries")
     return found, int(records)
 
 

@@ -24,12 +24,12 @@ _FIELDS = (int, str, str, str, str, str, int, int)
 """Of a position, in their order."""
 
 _KEYS = (
-    "SELECT o.id, o.position FROM records o JOIN records i ON i.position = o.position AND i.kind = 'intent' "
+    "SELECT o.id, o.position FROM entries o JOIN entries i ON i.position = o.position AND i.kind = 'intent' "
     "WHERE o.kind IN ('outcome', 'fault') GROUP BY o.id HAVING max(i.key = o.key) = 0 ORDER BY o.id"
 )
 _LINKS = (
-    "SELECT id, position FROM records WHERE kind = 'link' AND key NOT IN "
-    "(SELECT key FROM records WHERE kind = 'outcome' AND key IS NOT NULL) ORDER BY id"
+    "SELECT id, position FROM entries WHERE kind = 'link' AND key NOT IN "
+    "(SELECT key FROM entries WHERE kind = 'outcome' AND key IS NOT NULL) ORDER BY id"
 )
 
 
@@ -51,7 +51,7 @@ def _of_records(run: Run) -> list[str]:
 
 
 def _misplaced(connection: sqlite3.Connection) -> Iterator[str]:
-    for place, kind, position in connection.execute("SELECT id, kind, position FROM records ORDER BY id"):
+    for place, kind, position in connection.execute("SELECT id, kind, position FROM entries ORDER BY id"):
         if kind not in tuple(Kind):
             yield f"record {place} is of no known kind: {kind!r}"
         elif kind != Kind.TEXT and not _is_position(position):

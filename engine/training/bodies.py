@@ -26,7 +26,11 @@ def packed(document: Any) -> bytes:
 
 def compressed(body: bytes) -> bytes:
     """JSON text as the journal keeps it."""
-    kept = body if len(body) < WHOLE else zlib.compress(body, 1)
+    return checked(body if len(body) < WHOLE else zlib.compress(body, 1))
+
+
+def checked(kept: bytes) -> bytes:
+    """A text or a stream with its checksum before it."""
     return b"".join((_CHECKED, zlib.crc32(kept).to_bytes(4, "big"), kept))
 
 

@@ -12,6 +12,7 @@ from semprop.engine.errors import StorageError
 from semprop.engine.outcomes import Outcome, outcome_of
 from semprop.engine.training.bodies import unpacked
 from semprop.engine.training.cache import Shared, key_in
+from semprop.engine.training.groups import Entries
 from semprop.engine.training.keys import Keys
 from semprop.engine.training.reading import opened
 from semprop.engine.training.runs import Run
@@ -29,6 +30,7 @@ class Forked:
     async def __aenter__(self) -> Self:
         try:
             self._connection = opened(self._run.path)
+            self._entries = Entries(self._connection)
             self._keys.extend(self._connection.execute("SELECT key, id FROM outcomes WHERE usable ORDER BY id"))
         except sqlite3.Error as error:
             raise StorageError(f"the journal in {self._run.path} cannot be read: {error}") from error
@@ -55,12 +57,13 @@ class Forked:
         place = None if key is None else self._keys.find(key)
         if place is None or self._connection is None:
             return None
-        query = "SELECT body FROM records WHERE id = ? AND key = ?"
         try:
-            row = self._connection.execute(query, (place, key)).fetchone()
+            entry = self._entries.find(place)
         except sqlite3.Error as error:
             raise StorageError(f"the journal in {self._run.path} cannot be read: {error}") from error
-        return None if row is None else outcome_of(unpacked(row[0]))
+        if entry is None or entry.key != key or entry.body is None:
+            return None
+        return outcome_of(unpacked(entry.body))
 
 
 class Chained:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from semprop.engine.training.records import SCHEMA, SCHEMA_VERSION
+from semprop.engine.training.records import GROUPED, SCHEMA, SCHEMA_VERSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,30 +89,46 @@ DROP TABLE requests;
 """
 """An outcome gets the position that it was noted with, a failure the time of its intent: no other is known."""
 
-_STEP_3 = """
+_TABLES_3 = """
 CREATE TABLE records (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, key TEXT, position TEXT, role TEXT, body BLOB,
                       at REAL NOT NULL);
-INSERT INTO records (kind, key, position, role, body, at) SELECT kind, key, position, role, body, at FROM (
-    SELECT 'intent' AS kind, key, position, role, request AS body, at, 0 AS turn, id,
-           max(at) OVER (ORDER BY id) AS place FROM intents
-    UNION ALL
-    SELECT iif(usable, 'outcome', 'fault'), key, position, NULL, body, at, 1, id,
-           max(at) OVER (ORDER BY id) FROM outcomes
-  ) ORDER BY place, turn, id;
-INSERT INTO records (kind, key, position, at) SELECT 'link', l.key, l.position, coalesce(o.at, 0) FROM links l
-    LEFT JOIN (SELECT key, min(at) AS at FROM outcomes WHERE usable GROUP BY key) o ON o.key = l.key ORDER BY l.id;
-DROP TABLE intents;
-DROP TABLE outcomes;
-DROP TABLE links;
 CREATE VIEW intents AS SELECT id, key, position, role, body AS request, at FROM records WHERE kind = 'intent';
 CREATE VIEW outcomes AS SELECT id, key, position, kind = 'outcome' AS usable, body, at FROM records
                         WHERE kind IN ('outcome', 'fault');
 CREATE VIEW links AS SELECT id, position, key FROM records WHERE kind = 'link';
 """
+
+_SCHEMA_3 = f"{_META}{_TABLES_3}{_SAME}"
+
+_STEP_3 = f"""
+ALTER TABLE intents RENAME TO intents_2;
+ALTER TABLE outcomes RENAME TO outcomes_2;
+ALTER TABLE links RENAME TO links_2;
+{_TABLES_3}
+INSERT INTO records (kind, key, position, role, body, at) SELECT kind, key, position, role, body, at FROM (
+    SELECT 'intent' AS kind, key, position, role, request AS body, at, 0 AS turn, id,
+           max(at) OVER (ORDER BY id) AS place FROM intents_2
+    UNION ALL
+    SELECT iif(usable, 'outcome', 'fault'), key, position, NULL, body, at, 1, id,
+           max(at) OVER (ORDER BY id) FROM outcomes_2
+  ) ORDER BY place, turn, id;
+INSERT INTO records (kind, key, position, at) SELECT 'link', l.key, l.position, coalesce(o.at, 0) FROM links_2 l
+    LEFT JOIN (SELECT key, min(at) AS at FROM outcomes_2 WHERE usable GROUP BY key) o ON o.key = l.key ORDER BY l.id;
+DROP TABLE intents_2;
+DROP TABLE outcomes_2;
+DROP TABLE links_2;
+"""
 """Intents and outcomes in the order of their times, and each kind in its own order whatever the clock did meanwhile;
 links had no time, and stand behind all."""
 
 _BODIES_3 = {"meta": ("name", "value"), "records": ("id", "body"), "decisions": ("id", "body")}
+
+_STEP_4 = f"""
+DROP VIEW intents;
+DROP VIEW outcomes;
+DROP VIEW links;
+{GROUPED}
+"""
 
 FORMS = (
     Form(
@@ -140,7 +156,8 @@ FORMS = (
             "decisions": ("id", "body"),
         },
     ),
-    Form(SCHEMA_VERSION, SCHEMA, _STEP_3, _BODIES_3),
+    Form(3, _SCHEMA_3, _STEP_3, _BODIES_3),
+    Form(SCHEMA_VERSION, SCHEMA, _STEP_4, {**_BODIES_3, "groups": ("first", "heads")}),
 )
 """In the order of their versions; the last is the present one."""
 

@@ -1,4 +1,4 @@
-"""The journal: one SQLite file a run. Schema v3: records (intents, outcomes, links, texts) and decisions.
+"""The journal: one SQLite file a run. Schema v4: records (intents, outcomes, links, texts) and decisions.
 
 A ledger on disk, as `records` lays it out and `writing` writes it, with `synchronous=FULL`. An intent is durable before
 its request is sent, an outcome before it is used. Once storage fails, every later write fails with the same error:
@@ -27,6 +27,7 @@ import orjson
 from semprop.engine.errors import ReplayError, StorageError, UsageError
 from semprop.engine.outcomes import Outcome, Position, Returned, document_of, outcome_of
 from semprop.engine.training.bodies import packed, unpacked
+from semprop.engine.training.groups import Entries, Entry, put_into_rows
 from semprop.engine.training.keys import Keys
 from semprop.engine.training.ledger import is_usable
 from semprop.engine.training.migrating import migrate
@@ -51,6 +52,8 @@ RECENT = 4_096
 _DECISION = "INSERT INTO decisions (step, kind, name, body) VALUES (?, ?, ?, ?)"
 _META = "INSERT OR REPLACE INTO meta VALUES (?, ?)"
 
+_INTENT, _OUTCOME, _FAULT, _LINK, _TEXT, _CHARGE, _NOTE = map(str, Kind)
+
 PAGE = 16_384
 """Bytes of a page. Bodies have some 3 kB: with pages four times SQLite's own, writing them takes a third less time."""
 
@@ -73,7 +76,8 @@ class Journal:
             self._reader = opened(path)
             if replaying:
                 self._keys.extend(self._reader.execute("SELECT key, id FROM outcomes WHERE usable ORDER BY id"))
-                (self._last,) = self._reader.execute("SELECT coalesce(max(id), 0) FROM records").fetchone()
+                (self._last,) = self._reader.execute("SELECT coalesce(max(id), 0) FROM entries").fetchone()
+            self._entries = Entries(self._reader)
         except sqlite3.Error as error:
             raise unwritable(error) from error
         self._writer = Writer(connection, loop)
@@ -128,8 +132,16 @@ class Journal:
         if recent is not None:
             return recent
         place = self._keys.find(key)
-        row = None if place is None else self._row("SELECT body FROM records WHERE id = ? AND key = ?", (place, key))
-        return None if row is None else self._remember(key, outcome_of(unpacked(row[0])))
+        entry = None if place is None else self._entry(place)
+        if entry is None or entry.key != key or entry.body is None:
+            return None
+        return self._remember(key, outcome_of(unpacked(entry.body)))
+
+    def _entry(self, place: int) -> Entry | None:
+        try:
+            return self._entries.find(place)
+        except sqlite3.Error as error:
+            raise StorageError(f"the journal in {self._path} cannot be read: {error}") from error
 
     def _row(self, query: str, values: tuple[Any, ...]) -> Any:
         try:
@@ -163,7 +175,7 @@ class Journal:
     def intend(self, position: Position, key: str, role: str, request: Request) -> int:
         # The texts first: they are durable no later than the request that names them.
         body = orjson.dumps(shortened(request, self._place))
-        return self._record(Kind.INTENT, key, position_text(position), role, body)
+        return self._record(_INTENT, key, position, role, body)
 
     async def reach(self, mark: int) -> None:
         if mark > self._writer.durable:
@@ -172,14 +184,13 @@ class Journal:
 
     def charge(self, position: Position, key: str, attempts: int, spent: Mapping[str, float] | None, more: bool) -> int:
         body = orjson.dumps({"attempts": attempts, "spent": None if spent is None else dict(spent), "open": more})
-        return self._record(Kind.CHARGE, key, position_text(position), None, body)
+        return self._record(_CHARGE, key, position, None, body)
 
     async def settle(self, position: Position, key: str, outcome: Outcome) -> None:
         usable = is_usable(outcome)
         waiter: Waiter = self._loop.create_future()
         body = orjson.dumps(document_of(outcome))
-        kind = Kind.OUTCOME if usable else Kind.FAULT
-        place = self._record(kind, key, position_text(position), None, body, waiter)
+        place = self._record(_OUTCOME if usable else _FAULT, key, position, None, body, waiter)
         if not isinstance(outcome, Returned):
             self._texts.add(outcome.text, place)
         await waiter
@@ -188,12 +199,12 @@ class Journal:
             self._remember(key, outcome)
 
     def link(self, position: Position, key: str) -> None:
-        self._record(Kind.LINK, key, position_text(position), None, None)
+        self._record(_LINK, key, position, None, None)
 
     async def note(self, name: str, document: Mapping[str, Any]) -> int:
         """Make a provider's note durable; gives its place (`semprop.providers.base.Notes`)."""
         waiter: Waiter = self._loop.create_future()
-        place = self._record(Kind.NOTE, name, None, None, orjson.dumps(document), waiter)
+        place = self._record(_NOTE, name, None, None, orjson.dumps(document), waiter)
         await waiter
         return place
 
@@ -208,7 +219,7 @@ class Journal:
     def _place(self, text: str) -> int:
         place = self._texts.place(text)
         if place is None:
-            place = self._record(Kind.TEXT, None, None, None, orjson.dumps(text))
+            place = self._record(_TEXT, None, None, None, orjson.dumps(text))
             self._texts.add(text, place)
         return place
 
@@ -216,7 +227,7 @@ class Journal:
         self,
         kind: str,
         key: str | None,
-        position: str | None,
+        position: Position | None,
         role: str | None,
         body: bytes | None,
         waiter: Waiter | None = None,
@@ -225,7 +236,10 @@ class Journal:
         self._check()
         batch = self._writer.batch()
         self._last = place = self._last + 1
-        batch.values += (place, kind, key, position, role, body, self.stamp())
+        if not batch.heads:
+            batch.first = place
+        batch.heads.append((kind, key, position and tuple(position), role, self.stamp()))
+        batch.bodies.append(body)
         batch.last = place
         batch.count += 1
         if waiter is not None:
@@ -301,9 +315,14 @@ def stamping(
 def _to_write(path: Path, again: bool) -> sqlite3.Connection:
     """The writer's connection, made here and used by its thread alone."""
     connection = sqlite3.connect(path / FILE_NAME, isolation_level=None, check_same_thread=False, cached_statements=512)
-    connection.execute("PRAGMA synchronous=FULL")
-    if again:
-        connection.executescript(REOPENED)
+    try:
+        connection.execute("PRAGMA synchronous=FULL")
+        if again:
+            put_into_rows(connection)
+            connection.executescript(REOPENED)
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

@@ -1,7 +1,8 @@
 """The form of a journal's records: tables, views, and how positions, requests and texts stand in them. Pure.
 
-Whatever was asked and whatever came back is one table, in the order in which it was noted, so that a commit writes one
-run of pages. The views `intents`, `outcomes` and `links` show it by kind.
+Whatever was asked and whatever came back is one series of records, in the order in which it was noted. While a run is
+written the records of a commit are one row of `groups`; once it is gone on with, each is a row of `records`. The view
+`entries` shows both, and `intents`, `outcomes` and `links` show it by kind.
 
 A text is recorded once: the reply with its outcome, any other long text as a record of its own. Requests name both by
 their number, since what a prompt consists of (an instruction, an example, another node's reply) stands in many.
@@ -20,7 +21,7 @@ from semprop.engine.outcomes import Position, request_document
 from semprop.engine.prompts.forward import LONG
 from semprop.providers.base import Image, Message, Request
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 
 class Kind(StrEnum):
@@ -37,17 +38,32 @@ class Kind(StrEnum):
     NOTE = "note"
 
 
-SCHEMA = """
+GROUPED = """
+CREATE TABLE groups (first INTEGER PRIMARY KEY, heads BLOB NOT NULL, bodies BLOB NOT NULL);
+CREATE VIEW entries AS
+  SELECT id, kind, key, position, role, body, at FROM records
+  UNION ALL
+  SELECT groups.first + head.key, json_extract(head.value, '$[0]'), json_extract(head.value, '$[1]'),
+         json_extract(head.value, '$[2]'), json_extract(head.value, '$[3]'),
+         iif(json_extract(head.value, '$[6]'), substr(groups.bodies, json_extract(head.value, '$[5]') + 1,
+                                                      json_extract(head.value, '$[6]')), NULL),
+         json_extract(head.value, '$[4]')
+    FROM groups, json_each(CAST(substr(groups.heads, 6) AS TEXT)) AS head;
+CREATE VIEW intents AS SELECT id, key, position, role, body AS request, at FROM entries WHERE kind = 'intent';
+CREATE VIEW outcomes AS SELECT id, key, position, kind = 'outcome' AS usable, body, at FROM entries
+                        WHERE kind IN ('outcome', 'fault');
+CREATE VIEW links AS SELECT id, position, key FROM entries WHERE kind = 'link';
+"""
+"""Records of a commit in one row, and the views of all records."""
+
+SCHEMA = f"""
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL);
 CREATE TABLE records (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, key TEXT, position TEXT, role TEXT, body BLOB,
                       at REAL NOT NULL);
 CREATE TABLE decisions (id INTEGER PRIMARY KEY, step INTEGER NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL,
                         body BLOB NOT NULL);
 CREATE UNIQUE INDEX decisions_by_kind ON decisions (kind, step, name);
-CREATE VIEW intents AS SELECT id, key, position, role, body AS request, at FROM records WHERE kind = 'intent';
-CREATE VIEW outcomes AS SELECT id, key, position, kind = 'outcome' AS usable, body, at FROM records
-                        WHERE kind IN ('outcome', 'fault');
-CREATE VIEW links AS SELECT id, position, key FROM records WHERE kind = 'link';
+{GROUPED}
 """
 
 REOPENED = "CREATE INDEX IF NOT EXISTS records_by_position ON records (position) WHERE kind <> 'intent';"
@@ -61,19 +77,16 @@ ANSWERED = (
 """What answers a position: its own outcome, else a link to that of an equal request."""
 
 CALLS = (
-    "SELECT position, kind, role, body, key FROM records WHERE kind IN ('intent', 'outcome', 'fault', 'charge') "
+    "SELECT position, kind, role, body, key FROM entries WHERE kind IN ('intent', 'outcome', 'fault', 'charge') "
     "ORDER BY position, id"
 )
 """What was sent at each position, what came of it, and what it cost."""
 
-NOTED = "SELECT id, body FROM records WHERE kind = 'note' ORDER BY id"
+NOTED = "SELECT id, body FROM entries WHERE kind = 'note' ORDER BY id"
 """What providers noted."""
 
-SETTLED = "SELECT key, max(id) FROM records WHERE kind IN ('outcome', 'fault') GROUP BY key"
+SETTLED = "SELECT key, max(id) FROM entries WHERE kind IN ('outcome', 'fault') GROUP BY key"
 """Where the latest outcome or failure of each request stands."""
-
-COLUMNS = 7
-"""Of a record: id, kind, key, position, role, body, at."""
 
 
 def position_text(position: Position) -> str:

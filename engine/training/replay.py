@@ -15,6 +15,7 @@ import orjson
 from semprop.engine.errors import ReplayError, StorageError
 from semprop.engine.outcomes import Outcome, Position, outcome_of
 from semprop.engine.training.bodies import unpacked
+from semprop.engine.training.groups import Entries, Entry
 from semprop.engine.training.reading import opened
 from semprop.engine.training.records import position_text
 from semprop.engine.training.runs import Run
@@ -25,7 +26,7 @@ from semprop.providers.base import Request
 
 _INDEXED = """
 PRAGMA temp_store=MEMORY;
-CREATE TEMP TABLE places AS SELECT id, kind, key, position FROM records
+CREATE TEMP TABLE places AS SELECT id, kind, key, position FROM entries
   WHERE kind IN ('outcome', 'fault', 'link');
 CREATE INDEX temp.by_position ON places (position);
 CREATE INDEX temp.by_key ON places (key) WHERE kind = 'outcome';
@@ -50,6 +51,7 @@ class Recording:
         try:
             self._connection = opened(run.path)
             self._connection.executescript(_INDEXED)
+            self._entries = Entries(self._connection)
         except sqlite3.Error as error:
             raise self._unreadable(error) from error
 
@@ -64,8 +66,8 @@ class Recording:
         found = self._record(_PLACED, position_text(position))
         if found is None:
             return None
-        _, key, body = found
-        outcome = self.stored(key) if body is None else outcome_of(unpacked(body))
+        key = str(found.key)
+        outcome = self.stored(key) if found.body is None else _outcome(found)
         return None if outcome is None else (key, outcome)
 
     def decided(self, step: int) -> bool:
@@ -75,7 +77,7 @@ class Recording:
     def stored(self, key: str) -> Outcome | None:
         """The usable outcome of this key, if there is one."""
         found = self._record(_KEYED, key)
-        return None if found is None else outcome_of(unpacked(found[2]))
+        return None if found is None else _outcome(found)
 
     def intend(self, position: Position, key: str, role: str, request: Request) -> int:
         """Nobody is asked.
@@ -125,9 +127,12 @@ class Recording:
     async def close(self) -> None:
         """Whoever made it closes it."""
 
-    def _record(self, query: str, value: str) -> Any:
+    def _record(self, query: str, value: str) -> Entry | None:
         row = self._row(query, (value,))
-        return None if row is None else self._row("SELECT kind, key, body FROM records WHERE id = ?", row)
+        try:
+            return None if row is None else self._entries.find(row[0])
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
 
     def _row(self, query: str, values: tuple[Any, ...]) -> Any:
         try:
@@ -137,6 +142,12 @@ class Recording:
 
     def _unreadable(self, error: sqlite3.Error) -> StorageError:
         return StorageError(f"the journal in {self._run.path} cannot be read: {error}")
+
+
+def _outcome(entry: Entry) -> Outcome:
+    if entry.body is None:
+        raise StorageError(f"record {entry.id} holds no outcome")
+    return outcome_of(unpacked(entry.body))
 
 
 def first_difference(recorded: bytes, now: bytes) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
@@ -19,6 +18,7 @@ from semprop.engine.graph_json import Functions, from_json
 from semprop.engine.outcomes import Failure, Outcome, Position, outcome_of
 from semprop.engine.parameters import Parameters, value_of
 from semprop.engine.training.bodies import MEND, unpacked
+from semprop.engine.training.groups import Entries
 from semprop.engine.training.lock import is_running
 from semprop.engine.training.program import Program
 from semprop.engine.training.reading import Reader, check_version
@@ -167,7 +167,7 @@ class Run:
     def last_of(self, after: int, upto: int | None = None) -> float | None:
         """When the last of the records with numbers above `after`, up to `upto`, was noted; None if there is none."""
         most = 2**62 if upto is None else upto
-        ((found,),) = self._rows("SELECT max(at) FROM records WHERE id > ? AND id <= ?", (after, most))
+        ((found,),) = self._rows("SELECT max(at) FROM entries WHERE id > ? AND id <= ?", (after, most))
         return None if found is None else float(found)
 
     def unread(self) -> Iterator[tuple[Position, str, Completion]]:
@@ -187,7 +187,7 @@ class Run:
     def last_written(self, since: float, until: float | None = None) -> float:
         """When the last row of a request was written in a stretch of time (seconds since 1970); `since` if none was."""
         upto = float("inf") if until is None else until
-        ((found,),) = self._rows("SELECT max(at) FROM records WHERE at BETWEEN ? AND ?", (since, upto))
+        ((found,),) = self._rows("SELECT max(at) FROM entries WHERE at BETWEEN ? AND ?", (since, upto))
         return since if found is None else float(found)
 
     def notes(self) -> tuple[Note, ...]:
@@ -243,20 +243,20 @@ class Run:
     def _whole(self) -> Iterator[Callable[[bytes], dict[str, Any]]]:
         """Gives recorded requests with the texts that they name."""
         with self._reader.connected() as connection:
-            text = lru_cache(maxsize=1_000)(partial(_text, connection))
+            text = lru_cache(maxsize=1_000)(partial(_text, Entries(connection)))
             yield lambda body: expanded(unpacked(body), text)
 
 
-def _text(connection: sqlite3.Connection, place: int) -> str:
-    row = connection.execute("SELECT body FROM records WHERE id = ?", (place,)).fetchone()
-    return LOST if row is None else text_of(unpacked(row[0]))
+def _text(entries: Entries, place: int) -> str:
+    entry = entries.find(place)
+    return LOST if entry is None or entry.body is None else text_of(unpacked(entry.body))
 
 
-REPAIRS = "SELECT position, role FROM records WHERE kind = 'intent' AND position LIKE '%repair\"%' GROUP BY position"
+REPAIRS = "SELECT position, role FROM entries WHERE kind = 'intent' AND position LIKE '%repair\"%' GROUP BY position"
 """Requests to write a reply again."""
 
 REPLIES = (
-    "SELECT a.position, o.key, o.body FROM records a JOIN records o ON o.key = a.key AND o.kind = 'outcome' "
+    "SELECT a.position, o.key, o.body FROM entries a JOIN entries o ON o.key = a.key AND o.kind = 'outcome' "
     "WHERE a.kind IN ('outcome', 'link')"
 )
 """What answers positions."""

@@ -18,13 +18,18 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from semprop.engine.errors import StorageError, UsageError
 from semprop.engine.training.bodies import unpacked
 from semprop.engine.training.forms import Form
 from semprop.engine.training.frames import Log, log_of
+from semprop.engine.training.groups import Entry, unfolded
 from semprop.engine.training.reading import FILE_NAME, as_it_is, check_version
+
+T = TypeVar("T")
+
+RECORDS, GROUPS = "records", "groups"
 
 NEEDED = ("specification", "graph")
 """Facts without which nobody can say what a run is."""
@@ -74,15 +79,15 @@ def _verified(run: Path, log: Log, cut_short: bool) -> Verified:
     whole, damaged = Counter[str](), Counter[str]()
     with as_it_is(run) as connection:
         for table in form.bodies:
-            for row in _rows(connection, form, table):
-                (damaged if row is None else whole)[table] += 1
+            for into, row in _rows(connection, form, table):
+                (damaged if row is None else whole)[into] += 1
         try:
             (said,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
         except sqlite3.Error as error:
             said = str(error)
     if cut_short:
         said = f"it ends early; {said}"
-    counts = [{table: found[table] for table in form.bodies} for found in (whole, damaged)]
+    counts = [{table: found[table] for table in form.bodies if table != GROUPS} for found in (whole, damaged)]
     return Verified(counts[0], counts[1], str(said), log, form.version)
 
 
@@ -149,9 +154,9 @@ def _copied(run: Path, file: Path, form: Form) -> None:
         new.executescript(f"BEGIN IMMEDIATE; PRAGMA user_version={form.version}; {form.schema}")
         names: list[str] = []
         for table in form.bodies:
-            for row in _rows(old, form, table):
+            for into, row in _rows(old, form, table):
                 if row is not None:
-                    new.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})", row)
+                    new.execute(f"INSERT INTO {into} VALUES ({', '.join('?' * len(row))})", row)
                     names += [row[0]] if table == "meta" else []
         missing = [name for name in NEEDED if name not in names]
         if missing:
@@ -159,12 +164,61 @@ def _copied(run: Path, file: Path, form: Form) -> None:
         new.execute("COMMIT")
 
 
-def _rows(connection: sqlite3.Connection, form: Form, table: str) -> Iterator[tuple[Any, ...] | None]:
-    """Every row of a table, read on its own; None in place of one that is damaged."""
+def _rows(connection: sqlite3.Connection, form: Form, table: str) -> Iterator[tuple[str, tuple[Any, ...] | None]]:
+    """Every row of a table, read on its own, and the table that it belongs into; None in place of one that is damaged.
+    Groups are given as the rows that they stand for."""
+    if table == GROUPS:
+        for record in _grouped(connection):
+            yield RECORDS, record
+    else:
+        for row in _plain(connection, form, table):
+            yield table, row
+
+
+def _grouped(connection: sqlite3.Connection) -> Iterator[Entry | None]:
+    """The records of all groups; None in place of each that is damaged, or of a group of which nothing is known."""
+    inside = 0
+
+    def look(place: int) -> tuple[Entry, ...] | None:
+        nonlocal inside
+        if place <= inside:
+            return ()  # A record of the group before.
+        group = _group(connection, place)
+        inside = place + len(group) - 1 if group else inside
+        return group
+
+    for group in _numbered(look, _last(connection, GROUPS)):
+        if group is None:
+            yield None
+            continue
+        for entry in group:
+            yield entry if _is_whole(entry.body) else None
+
+
+def _group(connection: sqlite3.Connection, place: int) -> tuple[Entry, ...] | None:
+    """The records of the group that begins with this number; None if none does."""
+    row = connection.execute("SELECT first, heads, bodies FROM groups WHERE first = ?", (place,)).fetchone()
+    return None if row is None else tuple(unfolded(*row))
+
+
+def _is_whole(body: bytes | None) -> bool:
+    try:
+        if body is not None:
+            unpacked(body)
+    except StorageError:
+        return False
+    return True
+
+
+def _plain(connection: sqlite3.Connection, form: Form, table: str) -> Iterator[tuple[Any, ...] | None]:
     columns = [name for _, name, *_ in connection.execute(f"PRAGMA table_info({table})")]
     held = form.bodies[table][1]
     look = partial(_row, connection, table, None if held is None else columns.index(held))
-    last = _last(connection, table)
+    yield from _numbered(look, _last(connection, table))
+
+
+def _numbered(look: Callable[[int], T | None], last: int | None) -> Iterator[T | None]:
+    """What `look` finds under the numbers up to the last one, if that is known; None in place of what is damaged."""
     if last is None:
         yield from _to_an_unknown_end(look)
         return
@@ -195,7 +249,7 @@ def _last(connection: sqlite3.Connection, table: str) -> int | None:
     return int(last or 0)
 
 
-def _to_an_unknown_end(look: Callable[[int], tuple[Any, ...] | None]) -> Iterator[tuple[Any, ...] | None]:
+def _to_an_unknown_end(look: Callable[[int], T | None]) -> Iterator[T | None]:
     """Rows up to where none can be read any more: numbers without a row are damaged ones, the rest counts as one."""
     missed = 0
     for place in count(1):

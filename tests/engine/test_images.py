@@ -109,7 +109,7 @@ async def test_a_run_shows_pictures_forward_only_and_its_journal_holds_each_once
         assert not any(image.base64 in text for image in used)
         assert any(image.words in text for image in used)
     with sqlite3.connect(tmp_path / "run" / "journal.sqlite") as journal:
-        texts = [unpacked(body) for (body,) in journal.execute("SELECT body FROM records WHERE kind = 'text'")]
+        texts = [unpacked(body) for (body,) in journal.execute("SELECT body FROM entries WHERE kind = 'text'")]
     for image in used:
         assert texts.count(image.url) == 1
     recorded = next(call for call in Run(tmp_path / "run").calls() if call.position.node == "seen")

@@ -13,6 +13,7 @@ import orjson
 import pytest
 from aiohttp import web
 from commandline import AROUND, LOOKUP, Command, Serve, check_result, completion, refusal
+from recorded import in_rows
 
 from semprop.engine import Run
 from semprop.tools.resuming import resume
@@ -155,6 +156,7 @@ def test_what_another_process_spent_until_it_let_go_of_the_run_counts(command: C
 
         def say(self, line: str) -> None:
             if line.startswith("run:"):
+                in_rows(Path("run"))
                 with contextlib.closing(sqlite3.connect("run/journal.sqlite")) as journal, journal:
                     columns = "kind, key, position, role, body, at"
                     sent = f"SELECT {columns} FROM records WHERE kind = 'intent' ORDER BY id LIMIT 5"

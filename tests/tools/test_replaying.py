@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 from commandline import LOOKUP, Command, Serve, completion
+from recorded import flip, in_rows
 
 from semprop.engine.training.bodies import packed, unpacked
 
@@ -60,6 +61,7 @@ def test_the_first_difference_is_named(command: Command, kind: str, told: str) -
 
 def test_a_reply_that_is_gone_ends_the_replay_with_its_position(command: Command) -> None:
     assert command("optimize", LOOKUP, "--run", "run").code == 0
+    in_rows(Path("run"))
     connection = sqlite3.connect("run/journal.sqlite")
     connection.execute("DELETE FROM records WHERE kind = 'outcome' AND id = (SELECT max(id) FROM outcomes)")
     connection.commit()
@@ -71,12 +73,7 @@ def test_a_reply_that_is_gone_ends_the_replay_with_its_position(command: Command
 
 def test_a_damaged_reply_is_said_and_not_used(command: Command) -> None:
     assert command("optimize", LOOKUP, "--run", "run").code == 0
-    connection = sqlite3.connect("run/journal.sqlite")
-    ((place, body),) = connection.execute("SELECT id, body FROM outcomes ORDER BY id LIMIT 1").fetchall()
-    flipped = bytes([*body[:-10], body[-10] ^ 1, *body[-9:]])
-    connection.execute("UPDATE records SET body = ? WHERE id = ?", (flipped, place))
-    connection.commit()
-    connection.close()
+    flip(Path("run"), "bodies")
     said = command("replay", "run", "--json")
     assert said.code == 5
     assert "damaged on the disk" in said.document["error"]["message"]

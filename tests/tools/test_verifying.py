@@ -7,19 +7,9 @@ from pathlib import Path
 
 import orjson
 from commandline import LOOKUP, Command
+from recorded import flip
 
 from semprop.engine import Run
-
-
-def flip(query: str) -> int:
-    """Flip a bit in the body of a record; gives its number."""
-    connection = sqlite3.connect("run/journal.sqlite")
-    ((place, body),) = connection.execute(query).fetchall()
-    changed = bytes([*body[:-10], body[-10] ^ 1, *body[-9:]])
-    connection.execute("UPDATE records SET body = ? WHERE id = ?", (changed, place))
-    connection.commit()
-    connection.close()
-    return int(place)
 
 
 def test_a_whole_run_is_said_to_be_whole(command: Command) -> None:
@@ -33,7 +23,7 @@ def test_a_whole_run_is_said_to_be_whole(command: Command) -> None:
 
 def test_a_flipped_byte_is_found_salvaged_and_asked_again(command: Command) -> None:
     first = command("optimize", LOOKUP, "--run", "run", "--json").document
-    flip("SELECT id, body FROM outcomes ORDER BY id LIMIT 1")
+    flip(Path("run"), "bodies")
     said = command("verify", "run", "--json")
     assert said.code == 5
     assert said.document["damaged"]["records"] == 1
@@ -49,6 +39,24 @@ def test_a_flipped_byte_is_found_salvaged_and_asked_again(command: Command) -> N
     assert again.code == 0, again.err
     assert orjson.dumps(again.document["result"]) == orjson.dumps(first["result"])
     assert Run("kept").is_finished
+
+
+def test_where_it_is_not_known_what_records_were_the_others_are_kept_and_a_fork_takes_them(command: Command) -> None:
+    first = command("optimize", LOOKUP, "--run", "run", "--json").document
+    records = command("verify", "run", "--json").document["whole"]["records"]
+    flip(Path("run"), "heads")
+    said = command("verify", "run", "--json")
+    assert said.code == 5
+    assert said.document["damaged"]["records"] == 1, "a group, of which nothing more is known"
+    assert command("verify", "run", "--salvage", "kept").code == 0
+    kept = command("verify", "kept", "--json")
+    assert kept.document["damaged"]["records"] == 0
+    assert 0 < kept.document["whole"]["records"] < records
+    forked = command("optimize", LOOKUP, "--run", "kept", "--fork", "new", "--json")
+    assert forked.code == 0, forked.err
+    assert forked.document["result"]["parameters"] == first["result"]["parameters"]
+    calls, of_all = (sum(each["telemetry"]["calls"].values()) for each in (forked.document, first))
+    assert 0 < calls < of_all, "what was lost is asked again, and nothing else"
 
 
 def test_a_directory_that_is_there_is_not_salvaged_into(command: Command) -> None:

@@ -224,4 +224,4 @@ def test_a_resumed_run_counts_the_waste_of_all_its_sittings(semprop: Command, mo
     # A fault may meet an attempt that is cancelled meanwhile.
     assert len(others) - telemetry["waste"]["cancelled"]["attempts"] <= failed <= len(others)
     with sqlite3.connect("run/journal.sqlite") as connection:
-        assert connection.execute("SELECT count(*) FROM records WHERE kind = 'charge'").fetchone()[0] > 0
+        assert connection.execute("SELECT count(*) FROM entries WHERE kind = 'charge'").fetchone()[0] > 0

@@ -5,7 +5,7 @@ from contextlib import closing
 
 import orjson
 import pytest
-from recorded import RUNS, unpack
+from recorded import RUNS, in_rows, unpack
 
 from semprop.engine.training.agreement import disagreements
 from semprop.engine.training.bodies import packed, unpacked
@@ -19,6 +19,12 @@ def path(request, tmp_path):
     unpack(request.param, tmp_path / "run")
     migrate(tmp_path / "run")
     return tmp_path / "run"
+
+
+@pytest.fixture
+def rows(path):
+    in_rows(path)
+    return path
 
 
 def change(path, statement, *values):
@@ -53,9 +59,9 @@ FIRST = "(SELECT min(id) FROM records WHERE kind = '{}')"
         (f"UPDATE records SET key = 'other' WHERE id = {FIRST.format('link')}", "a reply that is not on record"),
     ],
 )
-def test_what_stands_beside_a_body_is_looked_at(path, statement, words):
-    change(path, statement)
-    assert words in told(path)
+def test_what_stands_beside_a_body_is_looked_at(rows, statement, words):
+    change(rows, statement)
+    assert words in told(rows)
 
 
 def test_edits_that_do_not_give_the_parameters_of_the_verdict_are_told(path):

@@ -47,13 +47,13 @@ async def settled(journal, key="k", position=AT, outcome=Completion("7")):
 # The file ------------------------------------------------------------------------------------------------------------
 
 
-async def test_the_schema_is_version_3(path):
+async def test_the_schema_is_version_4(path):
     journal = await Journal.create(path, {"status": "running"})
     await journal.close()
-    assert SCHEMA_VERSION == 3
-    assert rows(path, "PRAGMA user_version") == [(3,)]
+    assert SCHEMA_VERSION == 4
+    assert rows(path, "PRAGMA user_version") == [(4,)]
     tables = {name for (name,) in rows(path, "SELECT name FROM sqlite_master WHERE type = 'table'")}
-    assert tables == {"meta", "records", "decisions"}
+    assert tables == {"meta", "records", "groups", "decisions"}
     assert Run(path).meta("status") == "running"
 
 
@@ -93,7 +93,7 @@ async def test_what_is_no_journal_is_refused(path, content):
 async def test_another_version_is_refused(path):
     await (await Journal.create(path, {})).close()
     rows(path, "PRAGMA user_version=99")
-    with pytest.raises(StorageError, match="has schema 99; this version of semprop reads 1 to 3: read it with"):
+    with pytest.raises(StorageError, match="has schema 99; this version of semprop reads 1 to 4: read it with"):
         await Journal.reopen(path)
     with pytest.raises(StorageError, match="has schema 99"):
         Run(path)
@@ -211,7 +211,7 @@ async def test_a_journal_that_cannot_be_read_is_a_storage_error(path):
 async def test_once_storage_fails_every_later_write_fails_too(path):
     journal = await Journal.create(path, {})
     await settled(journal)
-    rows(path, "DROP TABLE records")
+    rows(path, "DROP TABLE groups")
     with pytest.raises(StorageError, match=r"the journal cannot be written .*free space or check the disk"):
         await journal.settle(AT, "other", Completion("8"))
     with pytest.raises(StorageError):

@@ -146,7 +146,7 @@ def test_a_migrated_run_says_what_the_original_says_and_the_original_is_kept(nam
 
 def test_a_journal_of_the_present_form_is_left_alone(tmp_path):
     path = tmp_path / "run"
-    data = unpack("schema-3-protocol-3", path)
+    data = unpack("schema-4-protocol-3", path)
     assert migrate(path) is None
     assert [file.name for file in path.iterdir() if file.suffix == ".sqlite"] == [FILE_NAME]
     assert (path / FILE_NAME).read_bytes() == data
@@ -238,7 +238,7 @@ async def test_a_run_that_an_older_version_began_ends_as_the_uninterrupted_one(t
 
 async def test_a_newer_journal_than_this_version_knows_is_refused_with_what_it_reads(tmp_path):
     path = tmp_path / "run"
-    unpack("schema-3-protocol-3", path)
+    unpack("schema-4-protocol-3", path)
     with closing(sqlite3.connect(path / FILE_NAME)) as connection:
         connection.execute(f"PRAGMA user_version={SCHEMA_VERSION + 1}")
     for attempt in (Run, opened, migrate):

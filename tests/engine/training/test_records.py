@@ -45,7 +45,7 @@ def request_of(*texts):
 
 def bodies(path, kind):
     with closing(sqlite3.connect(path / FILE_NAME)) as connection:
-        return [body for (body,) in connection.execute("SELECT body FROM records WHERE kind = ?", (kind,))]
+        return [body for (body,) in connection.execute("SELECT body FROM entries WHERE kind = ?", (kind,))]
 
 
 async def test_what_stands_in_several_requests_is_recorded_once_and_shown_in_each(tmp_path):

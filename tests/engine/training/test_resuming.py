@@ -9,6 +9,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 import worlds
+from recorded import in_rows
 
 from semprop.engine import Specification, SpecificationError, Status, Trainer, UsageError, optimize
 from semprop.engine.prompts.protocol import PROTOCOL
@@ -209,6 +210,7 @@ async def test_the_seconds_of_a_killed_sitting_are_right_though_the_clock_is_set
     first, second = run.decisions(SITTING)
     assert [entry.step for entry in run.decisions(SITTING_END)] == [1]
     (ended,) = run.decisions(SITTING_END)
+    in_rows(tmp_path / "run")
     with closing(sqlite3.connect(tmp_path / "run" / FILE_NAME)) as connection:
         after, at = second.body["after"], first.body["at"]
         # The first sitting took 100 s; the second began an hour before or after it, by the clock of the machine.

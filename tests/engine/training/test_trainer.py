@@ -202,9 +202,9 @@ async def test_a_stopped_provider_ends_the_run_and_its_partial_result_can_be_had
 
 async def test_a_journal_that_fails_stops_the_run_and_is_closed(tmp_path):
     run = tmp_path / "run"
-    with pytest.raises(StorageError, match=r"cannot be written .*no such table: records"):
+    with pytest.raises(StorageError, match=r"cannot be written .*no such table: groups"):
         async with Trainer(spec(run=run, steps=1)) as trainer:
-            Tampering(run)("DROP TABLE records")
+            Tampering(run)("DROP TABLE groups")
             await anext(trainer)
     assert not (run / f"{FILE_NAME}-wal").exists()
 
