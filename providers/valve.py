@@ -143,7 +143,7 @@ class Passage:
                     if answered and not sent.answered:
                         sent.answered = True
                     else:
-                        sent.lost = (*sent.lost, _lost(amount, cancelled))
+                        sent.lost = (*sent.lost, lost_of(amount, cancelled))
                 valve.closed()
             return completion
 
@@ -153,7 +153,8 @@ class Passage:
         return {"budget": self._valve.statistics()} if not self._valve.purse.caps.is_empty else {}
 
 
-def _lost(amount: Amount, cancelled: bool) -> Lost:
+def lost_of(amount: Amount, cancelled: bool) -> Lost:
+    """An attempt that gave no reply, and what it may have cost."""
     return Lost(cancelled, amount.calls, amount.input, amount.output, amount.picodollars)
 
 

@@ -20,7 +20,7 @@ from semprop.providers.budget import NOTHING, Amount, BudgetSpent, failed, settl
 from semprop.providers.errors import ProviderError, ProviderFailure, RetryError
 from semprop.providers.layers import Price, Send, filled
 from semprop.providers.pictures import Pictures
-from semprop.providers.valve import Valve, check_bounded
+from semprop.providers.valve import Valve, check_bounded, lost_of
 
 
 class Priced:
@@ -119,6 +119,8 @@ class Batching:
             return completion
         except ProviderError as error:
             amount, counted = cost(worst, error), error.attempts
+            if sent is not None and counted:
+                sent.lost = (*sent.lost, lost_of(amount, cancelled=False))
             raise
         finally:
             # Cancelled, it is not spent: the batch goes on, and is counted by whoever fetches its results.
