@@ -26,10 +26,13 @@ FORMULAS: Mapping[str, str] = {
     "tokens_per_second": "output tokens of answered calls / wall seconds",
     "goodput": "answered calls that meet every objective / wall seconds",
     "retries": "attempts − calls",
-    "usd_per_request": "dollars of all calls, failed ones included / answered calls",
+    "usd_per_request": (
+        "dollars of all calls / answered calls; in them the attempts that failed, were made again or lost a hedge: "
+        "what was refused cost nothing, what was begun counts at the most that it may have cost"
+    ),
     "usd_per_million_tokens": "10⁶ × dollars of all calls / (input + output tokens of answered calls)",
     "usd_per_thousand_correct": "1,000 × dollars of all calls / sum of scores",
-    "wasted_usd": "dollars of calls that were cut, filtered or failed",
+    "wasted_usd": "dollars of calls that were cut, filtered or failed, and of lost attempts of the others",
 }
 
 
@@ -86,7 +89,7 @@ class Figures:
             self.unpriced += 1
         else:
             self.usd += call.usd
-            self.wasted += 0.0 if call.answered else call.usd
+            self.wasted += call.lost_usd if call.answered else call.usd
         if call.answered:
             self._answered(call)
 

@@ -34,7 +34,8 @@ class Call:
         first: seconds from the last attempt's send to its first token; None if it was not streamed.
         gaps: seconds between later pieces.
         attempts: on the wire, retries included; `throttled` of them were refused by a limit.
-        usd: its price; None if unknown.
+        usd: its price, with what its lost attempts cost or may have cost; None if a part of it is unknown.
+        lost_usd: what attempts that failed or were cancelled cost, or may have cost at the most; in `usd`, too.
     """
 
     intended: float
@@ -47,6 +48,7 @@ class Call:
     attempts: int = 1
     usd: float | None = None
     error: str = ""
+    lost_usd: float = 0.0
 
     @property
     def answered(self) -> bool:

@@ -12,7 +12,7 @@ from typing import Self
 
 from semprop.bench.providers.samples import Call, Leaving, Outcome, outcome_of
 from semprop.providers.base import Admission, Capabilities, Completion, Request, Timing, Usage
-from semprop.providers.budget import Amount, failed, worst_case
+from semprop.providers.budget import PICODOLLARS, Amount, failed, worst_case
 from semprop.providers.errors import ProviderError
 from semprop.providers.layers import Stack
 
@@ -64,6 +64,7 @@ class Watched:
 
     def _answered(self, intended: float, leaving: Leaving, completion: Completion) -> Call:
         timing = completion.timing or Timing(-1.0)
+        usd, lost = self._stack.price(completion.usage), self._lost(leaving)
         return Call(
             intended=intended,
             left=leaving.last,
@@ -73,7 +74,8 @@ class Watched:
             first=None if timing.first_token < 0 else timing.first_token,
             gaps=timing.gaps,
             attempts=completion.attempts,
-            usd=self._stack.price(completion.usage),
+            usd=None if usd is None or lost is None else usd + lost,
+            lost_usd=lost or 0.0,
         )
 
     def _failed(self, intended: float, leaving: Leaving, worst: Amount, error: ProviderError) -> Call:
@@ -83,10 +85,27 @@ class Watched:
             ended=self._now(),
             outcome=Outcome.ERROR,
             attempts=error.attempts,
-            # What a failed attempt cost nobody says; one that was never sent, or was refused, cost nothing.
-            usd=0.0 if not failed(worst, error).picodollars and self._is_priced else None,
+            usd=self._cost_of_failure(leaving, worst, error),
+            lost_usd=self._lost(leaving) or 0.0,
             error=str(error.error_class),
         )
+
+    def _cost_of_failure(self, leaving: Leaving, worst: Amount, error: ProviderError) -> float | None:
+        if leaving.lost:
+            return self._lost(leaving)
+        # Nobody counted its attempts; one that was never sent, or was refused, cost nothing.
+        return 0.0 if not failed(worst, error).picodollars and self._is_priced else None
+
+    def _lost(self, leaving: Leaving) -> float | None:
+        """What the attempts that gave no reply may have cost, each at its worst if it was begun; None if that has no
+        bound or no price."""
+        total = 0
+        for each in leaving.lost:
+            begun = bool(each.input or each.output)
+            if begun and not (each.output and self._is_priced):
+                return None
+            total += each.picodollars
+        return total / PICODOLLARS
 
     @property
     def _is_priced(self) -> bool:
