@@ -58,7 +58,7 @@ class Load:
     asked: dict[str, Asked] = field(default_factory=dict)
     arrived: dict[str, Row | None] = field(default_factory=dict)
     draft: Draft | None = None
-    keys: tuple[str, ...] = ()
+    keys: dict[str, None] = field(default_factory=dict)
     status: Status | None = None
     size: int = 0
     looks: int = 0

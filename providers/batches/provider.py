@@ -58,7 +58,7 @@ class Batches:
         self._submitter.notes = notes
         known = [draft for draft in drafts(notes.noted()).values() if draft.who == self._identity]
         self._loads = [
-            Load(draft=draft, keys=keys, is_due=True, is_unsure=draft.batch is None)
+            Load(draft=draft, keys=dict.fromkeys(keys), is_due=True, is_unsure=draft.batch is None)
             for draft, keys in pending(known, notes.settled() if known else {})
         ]
 
@@ -139,7 +139,7 @@ class Batches:
             self._gathered(asked)
         elif key in load.arrived:
             self._end(asked, self._judged(asked, load.arrived.pop(key), load))
-            load.keys = tuple(other for other in load.keys if other != key)
+            del load.keys[key]
         else:
             load.asked[key] = asked
         return asked
@@ -239,15 +239,15 @@ class Batches:
         for what, names in (("batch_rows_of_nobody", found.foreign), ("batch_rows_twice", found.repeated)):
             if names:
                 _log.warning(what, provider=self._identity, batch=load.name, rows=len(names), first=names[0])
-        unread: list[str] = []
+        unread: dict[str, None] = {}
         for key in load.keys:
             asked, row = load.asked.pop(key, None), found.rows.get(key)
             if asked is None:
                 load.arrived[key] = row
-                unread.append(key)
+                unread[key] = None
             else:
                 self._end(asked, self._judged(asked, row, load, key in found.contradicted))
-        load.keys = tuple(unread)
+        load.keys = unread
         load.is_over = not unread
         self._later()  # What failed comes again, and nobody will say that it is all there is.
         load.is_due = False

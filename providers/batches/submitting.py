@@ -70,7 +70,7 @@ class Submitter:
         keys = tuple(asked.key for asked in wanted)
         draft = Draft(self._outside.token(), self._identity, keys, self._outside.wall())
         place = await self.notes.note(draft.tag, draft.intent())
-        load.draft, load.keys = replace(draft, place=place), keys
+        load.draft, load.keys = replace(draft, place=place), dict.fromkeys(keys)
         return [Line(draft.custom_id(asked.key), asked.body) for asked in wanted]
 
     async def hand_in(self, load: Load, lines: Sequence[Line]) -> None:
