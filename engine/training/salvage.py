@@ -119,7 +119,7 @@ def _whole_in_length(run: Path) -> Iterator[Path]:
     """A directory with the journal, while the block runs: of a file that ends early a copy with nothing in place of
     the pages that are gone, since SQLite opens no such file."""
     missing = _missing(run / FILE_NAME)
-    if not missing:
+    if not missing or _opens(run):
         yield run
         return
     with tempfile.TemporaryDirectory(prefix="semprop-salvage-") as name:
@@ -129,6 +129,16 @@ def _whole_in_length(run: Path) -> Iterator[Path]:
         copy = Path(name) / FILE_NAME
         os.truncate(copy, copy.stat().st_size + missing)
         yield Path(name)
+
+
+def _opens(run: Path) -> bool:
+    """Whether SQLite opens a file that is shorter than it says: the log may hold the pages, if folding it in failed."""
+    try:
+        with as_it_is(run) as connection:
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except StorageError:
+        return False
+    return True
 
 
 def _missing(file: Path) -> int:

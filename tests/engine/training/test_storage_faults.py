@@ -228,6 +228,21 @@ async def test_a_log_that_ends_early_leaves_a_run_that_ends_the_same(share, kill
     assert sum(1 for _ in Run(killed).calls()) > before
 
 
+async def test_a_log_that_could_not_be_folded_in_for_want_of_room_is_no_damage(killed, whole):
+    """The first page is folded in, and says how long the file will be; the pages at its end are in the log alone."""
+    other = killed.with_name("other")
+    shutil.copytree(killed, other)
+    with closing(sqlite3.connect(other / FILE_NAME)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    data = (other / FILE_NAME).read_bytes()
+    short = len(data) // 2 // 16_384 * 16_384
+    (killed / FILE_NAME).write_bytes(data[:short])
+    found = verify(killed)
+    assert found.is_whole, found
+    assert found.log.read > 0
+    assert await gone_on_with(killed) == whole[0]
+
+
 # The file ------------------------------------------------------------------------------------------------------------
 
 
