@@ -54,7 +54,7 @@ def _misplaced(connection: sqlite3.Connection) -> Iterator[str]:
     for place, kind, position in connection.execute("SELECT id, kind, position FROM entries ORDER BY id"):
         if kind not in tuple(Kind):
             yield f"record {place} is of no known kind: {kind!r}"
-        elif kind != Kind.TEXT and not _is_position(position):
+        elif kind not in (Kind.TEXT, Kind.NOTE) and not _is_position(position):
             yield f"record {place} ({kind}) is at no position of a run: {position!r}"
 
 
