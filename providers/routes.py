@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import structlog
 
-from semprop.providers.base import Completion, Lost, Mixture, Request, Stop
+from semprop.providers.base import Completion, Lost, Mixture, Request
 from semprop.providers.budget import settled, worst_case
 from semprop.providers.clock import Clock
 from semprop.providers.errors import ErrorClass, ProviderError, RetryError, StopError
@@ -23,7 +23,19 @@ from semprop.providers.limiter import Limiter
 from semprop.providers.lines import Place
 from semprop.providers.members import Chosen, Member
 from semprop.providers.refusals import NoPlace
-from semprop.providers.routing import Fate, Go, Policy, Rules, Standing, beginning, choose, fate, lacking, weight
+from semprop.providers.routing import (
+    REFUSED,
+    Fate,
+    Go,
+    Policy,
+    Rules,
+    Standing,
+    beginning,
+    choose,
+    fate,
+    lacking,
+    weight,
+)
 
 PREFIXES = 1024
 """Beginnings of prompts whose owners are remembered, so that they are not worked out for each request."""
@@ -190,7 +202,7 @@ class Routes:
                 self._limiter.give_back(chosen.permit)
         member.answered += 1
         self._works(member)
-        if self._rules.passes_refusals and completion.stop in (Stop.FILTER, Stop.REFUSAL):
+        if self._rules.passes_refusals and completion.stop in REFUSED:
             this.attempts += completion.attempts
             lost = _gone(request, member, completion)
             if way.refused is None:

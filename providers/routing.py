@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from semprop.providers.base import Capabilities, Choices, JsonSchema, Request
+from semprop.providers.base import Capabilities, Choices, JsonSchema, Request, Stop
 from semprop.providers.budget import BudgetSpent
 from semprop.providers.errors import ErrorClass, ItemError, ProviderError, RetryError, StopError
 from semprop.providers.refusals import NoPlace
@@ -30,6 +30,9 @@ AFFINE = 2.0
 
 BEGINNING = 256
 """Characters of a prompt of one message that are its beginning; of several messages it is the whole first one."""
+
+REFUSED = (Stop.FILTER, Stop.REFUSAL)
+"""Replies that ended so refuse a request for its content."""
 
 _WORD = 1 << 64
 

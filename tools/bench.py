@@ -37,7 +37,7 @@ from semprop.bench.speed.report import (
 )
 from semprop.bench.speed.rows import Measure, Settings
 from semprop.bench.speed.running import run
-from semprop.engine.errors import StorageError, UsageError
+from semprop.engine.errors import UsageError
 from semprop.providers.specification import resolve
 from semprop.providers.stack import connect
 from semprop.tools import batch_kills, comparing, otel_cost
@@ -45,7 +45,9 @@ from semprop.tools.bench_providers import providers
 from semprop.tools.collecting import collecting_less
 from semprop.tools.descriptors import raise_file_limit
 from semprop.tools.exits import Ended, ExitCode, Problem
+from semprop.tools.files import write_file
 from semprop.tools.preparing import Surrounding
+from semprop.tools.projecting import projections
 from semprop.tools.screen import Screen, plain
 from semprop.tools.simulating import gates
 
@@ -68,6 +70,7 @@ app = typer.Typer(no_args_is_help=True, help="Measure claims: each figure beside
 app.command()(providers)
 app.command()(comparing.methods)
 app.command()(gates)
+app.command()(projections)
 
 
 @app.callback()
@@ -273,10 +276,7 @@ def _write(file: Path, report: Report) -> None:
         data = orjson.dumps(report.document(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
     else:
         data = report.markdown().encode()
-    try:
-        file.write_bytes(data)
-    except OSError as error:
-        raise StorageError(f"{file} cannot be written ({error.strerror or error}): name another file") from error
+    write_file(file, data)
 
 
 _COLOURS = {"met": "green", "missed": "bold red", "reported": "dim"}

@@ -29,7 +29,7 @@ from semprop.bench.providers.runner import Measured, Surrounding, run
 from semprop.bench.providers.workload import Workload, prompts, recorded, task_work
 from semprop.bench.task import Sizes
 from semprop.bench.tasks import resolve
-from semprop.engine.errors import StorageError, UsageError
+from semprop.engine.errors import UsageError
 from semprop.providers.budget import Caps
 from semprop.providers.limiter import Limiter
 from semprop.providers.specification import Specification
@@ -41,6 +41,7 @@ from semprop.tools.budgets import check_caps
 from semprop.tools.collecting import collecting_less
 from semprop.tools.descriptors import SPARE, raise_file_limit
 from semprop.tools.exits import Ended, ExitCode, Problem, interrupted
+from semprop.tools.files import write_file
 from semprop.tools.interruption import listening
 from semprop.tools.optimizing import patience_of
 from semprop.tools.screen import Screen, plain
@@ -155,10 +156,7 @@ def _write(file: Path, measured: Measured, told: dict[str, Any]) -> None:
             text = b"".join(orjson.dumps({**shared, **cell}) + b"\n" for cell in told["cells"])
         case _:
             text = orjson.dumps(told, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
-    try:
-        file.write_bytes(text)
-    except OSError as error:
-        raise StorageError(f"{file} cannot be written ({error.strerror or error}): name another file") from error
+    write_file(file, text)
 
 
 def shown(measured: Measured) -> Iterator[RenderableType]:

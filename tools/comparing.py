@@ -24,7 +24,7 @@ from semprop.bench.methods.comparison import Comparison, Run, compared
 from semprop.bench.methods.ledger import upstreams
 from semprop.bench.methods.programs import PROGRAMS, deviations
 from semprop.bench.methods.report import COLUMNS, Report, cells, means
-from semprop.engine.errors import StorageError, UsageError
+from semprop.engine.errors import UsageError
 from semprop.engine.method import Method
 from semprop.engine.methods.catalogue import METHODS, Choices, default_gate, gate_named, method_named
 from semprop.engine.methods.differences import COUNTERPARTS
@@ -32,6 +32,7 @@ from semprop.providers.base import Usage
 from semprop.providers.clock import SystemClock
 from semprop.tools import render
 from semprop.tools.exits import Ended, ExitCode, Problem
+from semprop.tools.files import write_file
 from semprop.tools.optimizing import run_loop
 from semprop.tools.preparing import Order, Prepared, Surrounding, order_of, prepare
 from semprop.tools.screen import Screen, plain
@@ -218,10 +219,7 @@ def _write(file: Path, report: Report) -> None:
         data = orjson.dumps(report.document(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
     else:
         data = report.markdown().encode()
-    try:
-        file.write_bytes(data)
-    except OSError as error:
-        raise StorageError(f"{file} cannot be written ({error.strerror or error}): name another file") from error
+    write_file(file, data)
 
 
 def shown(report: Report) -> Iterator[RenderableType]:

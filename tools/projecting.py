@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Annotated
 
+import anyio
+import typer
 from rich.console import RenderableType
 from rich.table import Table
 
+from semprop.bench import projected
 from semprop.bench.diagnosis.laboratory import Spent
 from semprop.bench.projection import DISCORDANCE, SECONDS_A_CALL, WHY, Projection, Range, projection
 from semprop.engine.training.report import RESULT_SCHEMA
 from semprop.engine.training.specification import DEFAULT_ROLES
 from semprop.tools import render
-from semprop.tools.exits import Ended
-from semprop.tools.preparing import Prepared
+from semprop.tools.exits import Ended, ExitCode, Problem, document_of
+from semprop.tools.preparing import Prepared, Surrounding
 from semprop.tools.screen import Screen, plain
 
 
@@ -80,3 +85,33 @@ def _between(low: int, high: int) -> str:
 
 def _usd(spent: Spent) -> str:
     return "unknown" if spent.usd is None else f"${spent.usd:,.4f}" if spent.usd else "$0"
+
+
+def projections(
+    seeds: Annotated[int, typer.Option(min=1, help="runs of each method under each gate")] = 2,
+    json: Annotated[bool, typer.Option("--json", help="print one JSON document, on every exit code")] = False,
+) -> Callable[[Surrounding, Screen], Ended]:
+    """Run every method under every gate on simulated worlds, and compare what they took with what was projected."""
+    return partial(measure, seeds)
+
+
+def measure(seeds: int, around: Surrounding, screen: Screen) -> Ended:
+    """Run, compare and show; exit code 1 if a run leaves its range."""
+    runs = anyio.run(partial(projected.study, seeds=tuple(range(seeds)), say=screen.say))
+    found = projected.document(runs)
+    errors = ", ".join(
+        f"{name} {'unknown' if error is None else f'{100 * error:.0f} %'}"
+        for name, error in found["median_relative_error"].items()
+    )
+    within = f"{100 * found['within']:.1f} % of {found['n']} simulated runs lie within their ranges"
+    screen.show(
+        f"{within} of calls, tokens and dollars",
+        "median relative error of the usual figures, which bound the calls and have a language model's lengths, where "
+        f"rules answer in a few words: {errors}",
+        *(f"outside: {name}" for name in found["outside"]),
+    )
+    document = {"schema": RESULT_SCHEMA, "status": "done", "error": None, "result": found}
+    if not found["outside"]:
+        return Ended(document)
+    problem = Problem("RunError", f"{len(found['outside'])} runs left their ranges", ExitCode.INTERNAL)
+    return Ended(document_of(problem, document), problem)

@@ -25,6 +25,7 @@ from semprop.engine.training.sittings import seconds_of
 from semprop.engine.training.telemetry import Telemetry
 from semprop.tools import reasons, render
 from semprop.tools.exits import Ended
+from semprop.tools.files import write_file
 from semprop.tools.preparing import run_in
 from semprop.tools.screen import Screen, plain
 
@@ -198,9 +199,9 @@ def export(path: Path, directory: Path, screen: Screen) -> Ended:
         directory.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=directory.parent, prefix=".export-") as scratch:
             whole = Path(scratch) / "whole"
-            whole.mkdir()
+            whole.mkdir(mode=0o700)
             for name, content in files.items():
-                (whole / name).write_bytes(content)
+                write_file(whole / name, content)
             os.replace(whole, directory)
     except OSError as error:
         raise StorageError(f"{directory} cannot be written: {error}; free space there, or name another one") from error

@@ -17,8 +17,9 @@ from rich.text import Text
 from semprop.bench.simulation.figures import Figure, shown, size, word
 from semprop.bench.simulation.scale import Scale
 from semprop.bench.simulation.studies import STUDIES, Study, chosen
-from semprop.engine.errors import StorageError, UsageError
+from semprop.engine.errors import UsageError
 from semprop.tools.exits import Ended
+from semprop.tools.files import write_file
 from semprop.tools.preparing import Surrounding
 from semprop.tools.screen import Screen, plain
 
@@ -101,7 +102,4 @@ def _write(file: Path, study: Study) -> None:
         data = orjson.dumps(study.document(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
     else:
         data = study.markdown().encode()
-    try:
-        file.write_bytes(data)
-    except OSError as error:
-        raise StorageError(f"{file} cannot be written ({error.strerror or error}): name another file") from error
+    write_file(file, data)

@@ -27,7 +27,7 @@ from semprop.bench.worlds.methods import DEFAULT, JOINT
 from semprop.bench.worlds.running import BUDGETS, Cell, cell_of, document_of
 from semprop.bench.worlds.scatter import SCATTERED, Point, Trend, csv_of, plot, run_scatter, trends
 from semprop.bench.worlds.tabulating import CLAIM, Plan, Table, run_table, table_of
-from semprop.engine.errors import StorageError, UsageError
+from semprop.engine.errors import UsageError
 from semprop.engine.training.report import RESULT_SCHEMA
 from semprop.providers import simulated
 from semprop.providers.base import Provider
@@ -36,6 +36,7 @@ from semprop.providers.specification import load as load_providers
 from semprop.providers.specification import resolve as resolve_provider
 from semprop.providers.stack import connect
 from semprop.tools.exits import Ended
+from semprop.tools.files import write_file
 from semprop.tools.optimizing import run_loop
 from semprop.tools.preparing import Surrounding
 from semprop.tools.screen import Screen, plain
@@ -170,10 +171,7 @@ def _csv(cells: Sequence[Cell]) -> bytes:
 
 
 def _write(file: Path, data: bytes) -> None:
-    try:
-        file.write_bytes(data)
-    except OSError as error:
-        raise StorageError(f"{file} cannot be written ({error.strerror or error}): name another file") from error
+    write_file(file, data)
 
 
 def shown(table: Table) -> Iterator[RenderableType]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import sqlite3
 import time
 from collections.abc import Sequence
@@ -49,6 +50,7 @@ def opened(directory: Path, who: str, items: Sequence[Example]) -> Reuse:
     file = directory / FILE
     try:
         directory.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(file, os.O_CREAT | os.O_WRONLY, 0o600))
         with contextlib.closing(sqlite3.connect(file, isolation_level=None, timeout=60)) as connection:
             connection.executescript(_SCHEMA)
             connection.execute("BEGIN IMMEDIATE")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from commandline import FIXTURES, LOOKUP, Command
 
 from semprop.bench.diagnosis.laboratory import Spent
-from semprop.bench.projection import Range
+from semprop.bench.projected import document, price, specification, study
+from semprop.bench.projection import Range, projection
 from semprop.engine.gates.catalogue import GATES
 from semprop.engine.methods.catalogue import METHODS
 from semprop.engine.named_losses import LOSSES
@@ -67,16 +70,24 @@ def test_what_a_run_with_a_loss_takes_lies_within_its_projection(command: Comman
     check(command, f"{FIXTURES / 'losses.py'}:{loss}", "--forward", FREE, *SMALL)
 
 
-def test_every_method_can_be_projected_under_every_gate(command: Command) -> None:
-    for method in METHODS:
-        for gate in GATES:
-            task = METHODS[method].task
-            said = command(
-                "optimize", task, "--forward", FREE, "--method", method, "--gate", gate, "--dry-run", "--json"
-            )
-            assert said.code == 0, said.err
-            total = said.document["result"]["projection"]["total"]
-            assert total["least"]["calls"] <= total["usual"]["calls"] <= total["most"]["calls"]
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_can_be_projected_under_every_gate(method: str) -> None:
+    for gate in GATES:
+        whole = projection([specification(method, gate, 0)], price).whole
+        assert whole.least.calls <= whole.usual.calls <= whole.most.calls
+
+
+def test_a_study_compares_projections_with_what_was_taken() -> None:
+    runs = anyio.run(study, ("semantic", "clauses"), ("strict",), (0, 1))
+    found = document(runs)
+    assert (found["n"], found["within"], found["outside"]) == (4, 1.0, [])
+    errors = found["median_relative_error"]
+    assert errors["calls"] < 4
+    assert errors["usd"] is not None
+    whole = runs[0].planned.whole
+    outside = replace(runs[0], spent=Spent(whole.most.calls + 1, 1, 1, 0.0))
+    assert not outside.holds
+    assert document([outside])["outside"] == ["semantic, strict, seed 0"]
 
 
 def test_an_unknown_price_is_unknown_and_never_zero(command: Command) -> None:

@@ -6,6 +6,8 @@ import asyncio
 
 import orjson
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from proxying import FIXED, attempts, mocked, proxied
 
 from semprop.providers.base import Sampling
@@ -82,3 +84,20 @@ async def test_several_models_behind_one_name_are_refused_unless_equal_questions
 def test_the_settings_of_a_pool_fill_what_a_request_leaves_open():
     pool = tables({"pool": {"m": {"members": ["openai:m"], "sampling": {"max_tokens": 50}}}}, "file")["m"]
     assert pool.sampling == Sampling(None, max_tokens=50)
+
+
+async def test_a_reply_that_was_passed_on_is_not_kept_in_place_of_the_answer(tmp_path):
+    refusing = {"index": 0, "message": {"role": "assistant", "content": ""}, "finish_reason": "content_filter"}
+
+    async def refuse(request: web.Request) -> web.Response:
+        return web.json_response({"id": "r", "model": "m", "choices": [refusing], "usage": None})
+
+    application = web.Application()
+    application.router.add_post("/{path:.*}", refuse)
+    async with TestServer(application) as server, mocked() as two:
+        pool = f"pool:openai:m@http://{server.host}:{server.port}/v1,openai:m@{two.url};name=m;on_refusal=next"
+        async with proxied(pool, store=tmp_path / "replies") as proxy:
+            first, second = [await proxy.ask() for _ in range(2)]
+        assert (first.text, first.source) == ("twelve chars", "upstream")
+        assert (second.text, second.source) == ("twelve chars", "store")
+    assert attempts(two) == 1

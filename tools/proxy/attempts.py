@@ -7,12 +7,12 @@ both whatever becomes of them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import structlog
 
-from semprop.providers.base import Completion, Request, content_key
+from semprop.providers.base import Completion, Request, Stop, content_key
 from semprop.providers.budget import (
     NOTHING,
     Amount,
@@ -67,12 +67,24 @@ class Attempts:
     """The layer of one upstream."""
 
     def __init__(
-        self, upstream: str, identity: str, price: Price, accounts: Accounts, pictures: Pictures = UNTOLD
+        self,
+        upstream: str,
+        identity: str,
+        price: Price,
+        accounts: Accounts,
+        pictures: Pictures = UNTOLD,
+        passed_on: tuple[Stop, ...] = (),
     ) -> None:
+        """
+        Args:
+            passed_on: replies that ended so are no answers yet, since a pool asks its next member: they are paid for,
+                and not kept.
+        """
         self._upstream = upstream
         self._identity = identity
         self._price = price
         self._pictures = pictures
+        self._passed_on = passed_on
         self._accounts = accounts
 
     def check(self, request: Request) -> None:
@@ -115,6 +127,8 @@ class Attempts:
                 raise
             amount = settled(worst, completion, self._price)
             accounts.settle(reservation, amount)
+            if completion.stop in self._passed_on:
+                entry = replace(entry, kept=False)
             await accounts.books.answered(entry, completion, amount)
             return completion
 

@@ -7,12 +7,11 @@ charged: the proxy was killed, or the client left. Such attempts, and what was s
 from __future__ import annotations
 
 import contextlib
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import structlog
 
@@ -20,6 +19,7 @@ from semprop.engine.errors import StorageError, UsageError
 from semprop.engine.outcomes import Position
 from semprop.engine.training.journal import Journal
 from semprop.engine.training.ledger import Ledger, MemoryLedger
+from semprop.engine.training.lock import Lock, hold
 from semprop.engine.training.reading import FILE_NAME
 from semprop.engine.training.runs import Run
 from semprop.providers.base import Completion, Request
@@ -71,7 +71,7 @@ class Entry:
 class Books:
     """The books of one start of a proxy."""
 
-    def __init__(self, ledger: Ledger, opening: Opening = Opening(), lock: BinaryIO | None = None) -> None:
+    def __init__(self, ledger: Ledger, opening: Opening = Opening(), lock: Lock | None = None) -> None:
         """
         Args:
             ledger: keeps what is noted.
@@ -200,7 +200,7 @@ async def opened(store: Path | None) -> Books:
         raise UsageError(f"{store} holds a run, not the replies of a proxy: name another directory with --store")
     created = None if found else await Journal.create(store, {"kind": _KIND})
     with contextlib.ExitStack() as undo:
-        lock = undo.enter_context(_locked(store))
+        lock = undo.enter_context(contextlib.closing(_locked(store)))
         opening = Opening() if run is None else _opening(run)
         ledger = created or await Journal.reopen(store)
         ledger.decide(opening.start, "opened", "", {"spent": opening.spent.document(), "lost": opening.lost.document()})
@@ -233,24 +233,14 @@ def _opening(run: Run) -> Opening:
     return Opening(last.step + 1, sums.spent, Lost(attempts, lost, shown))
 
 
-def _locked(store: Path) -> BinaryIO:
+def _locked(store: Path) -> Lock:
     """The store's lock: what was spent is only known if one proxy spends. The system lets go of it with the process."""
     try:
-        file = (store / "lock").open("ab")
-    except OSError as error:
-        raise StorageError(f"cannot write in {store}: {error.strerror}") from error
-    if sys.platform != "win32":
-        # Not there on Windows.
-        import fcntl
-
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            file.close()
-            raise UsageError(
-                f"another proxy uses {store}: give each its own --store, or one proxy several upstreams"
-            ) from error
-    return file
+        return hold(store)
+    except UsageError as error:
+        raise UsageError(
+            f"another proxy uses {store}: give each its own --store, or one proxy several upstreams ({error})"
+        ) from error
 
 
 def _holds_replies(store: Path) -> bool:

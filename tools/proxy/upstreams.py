@@ -16,13 +16,14 @@ from typing import Any
 import structlog
 
 from semprop.engine.errors import SpecificationError
-from semprop.providers.base import Completion, Request, Sampling, Usage
+from semprop.providers.base import Completion, Request, Usage
 from semprop.providers.budget import BudgetSpent, Caps
 from semprop.providers.clock import Clock
 from semprop.providers.errors import StopError
 from semprop.providers.layers import Stack, filled
 from semprop.providers.limiter import Limiter
 from semprop.providers.refusals import NoPlace
+from semprop.providers.routing import REFUSED
 from semprop.providers.specification import Specification, check_one_model, resolve
 from semprop.providers.stack import connect
 from semprop.providers.surroundings import Surroundings
@@ -47,17 +48,18 @@ class Stopped:
 class Upstream:
     """One model that requests go to."""
 
-    def __init__(self, name: str, opened: Callable[[], Stack], sampling: Sampling | None, clock: Clock) -> None:
+    def __init__(self, name: str, opened: Callable[[], Stack], settings: Specification, clock: Clock) -> None:
         """
         Args:
             name: what clients call it.
             opened: connects to it; called again after a stop.
-            sampling: in place of what a request leaves open.
+            settings: what fills a request that leaves it open, and whether a pool passes refusals on.
             clock: what the hold after a stop is measured on.
         """
         self.name = name
         self._opened = opened
-        self._sampling = sampling
+        self._sampling = settings.sampling
+        self._passed_on = REFUSED if settings.rules.passes_refusals else ()
         self._clock = clock
         self._stack = opened()
         self._accounts: Accounts | None = None
@@ -136,7 +138,9 @@ class Upstream:
         """The provider, with one more layer innermost: around each attempt that has its turn."""
         if self._accounts is None:
             return stack
-        self._attempts = Attempts(self.name, stack.identity, stack.price, self._accounts, stack.pictures)
+        self._attempts = Attempts(
+            self.name, stack.identity, stack.price, self._accounts, stack.pictures, self._passed_on
+        )
         return stack.within(self._attempts)
 
     async def __aenter__(self) -> Upstream:
@@ -171,7 +175,7 @@ class Upstreams:
                     f"two upstreams are called {name!r}: give them names, as [provider.NAME] in a --providers file"
                 )
             opened = _connecting(specification, around, self.limiter, transport)
-            self.names[name] = Upstream(name, opened, specification.sampling, around.clock)
+            self.names[name] = Upstream(name, opened, specification, around.clock)
             check_caps(caps, name, self.names[name].price, specification)
         models = Counter(specification.model for specification in specifications)
         for specification, upstream in zip(specifications, self.names.values(), strict=True):
