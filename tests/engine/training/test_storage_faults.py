@@ -292,9 +292,13 @@ def read_only(path):
         mine = sets[0]
         sets[0] &= ~0b110  # Root writes where nobody may, and reads; not without these two capabilities.
         assert libc.capset(head, sets) == 0
+    for file in path.iterdir():
+        file.chmod(0o400)  # A log that is there already could be written on.
     path.chmod(0o500)
     yield
     path.chmod(0o700)
+    for file in path.iterdir():
+        file.chmod(0o600)
     if os.geteuid() == 0:
         sets[0] = mine
         libc.capset(head, sets)
