@@ -40,7 +40,7 @@ from semprop.tools.exits import Ended, ExitCode, Problem, document_of, exhausted
 from semprop.tools.interruption import Patience, listening
 from semprop.tools.preparing import RUNS, Order, Prepared, Surrounding, holds_run, prepare, run_directory, run_in
 from semprop.tools.progress import Bar, Lines, Progress, Silent, tally_of, why_of
-from semprop.tools.projecting import project
+from semprop.tools.projecting import beside, project
 from semprop.tools.screen import Screen
 
 T = TypeVar("T")
@@ -140,6 +140,7 @@ def _carried_out(prepared: Prepared, sitting: Sitting, screen: Screen) -> Ended:
         document = document_of(problem, document)
     screen.show(*render.result(document))
     if problem is None:
+        screen.show(beside(prepared, document["telemetry"]))
         screen.show(f"run: {run}  (semprop show {run}; semprop export {run} DIR)")
     return Ended(document, problem)
 

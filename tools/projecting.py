@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 import anyio
 import typer
@@ -44,6 +44,18 @@ def project(prepared: Prepared, screen: Screen) -> Ended:
         "telemetry": None,
     }
     return Ended(document)
+
+
+def beside(prepared: Prepared, telemetry: Mapping[str, Any]) -> str:
+    """What a run was projected to take, beside what it took."""
+    found = projection([prepared.specification], prepared.price).whole
+    calls, tokens, cost = sum(telemetry["calls"].values()), telemetry["tokens"], telemetry["cost"]
+    projected_calls, given, produced, usd, _ = _cells(found)
+    paid = render.dollars(cost["usd"], cost["unpriced_requests"])
+    return (
+        f"projected: {projected_calls} calls, {given} tokens in, {produced} out, {usd}; "
+        f"taken: {calls:,} calls, {tokens['input']:,} in, {tokens['output']:,} out, {paid}"
+    )
 
 
 def words(planned: Projection) -> Iterator[RenderableType]:

@@ -103,3 +103,10 @@ def test_the_screen_says_range_reasons_and_the_smallest_gain(command: Command) -
     for words in ("forward", "backward", "update", "gate", "test", "a gate cancels what cannot win", "points or more"):
         assert words in said
     assert "nothing was asked and nothing was written" in said
+
+
+def test_a_finished_run_says_what_was_projected_beside_what_it_took(command: Command) -> None:
+    said = command("optimize", LOOKUP, "--forward", FREE, *SMALL, "--run", "run")
+    (line,) = [line for line in said.out.splitlines() if line.startswith("projected: ")]
+    taken = command("show", "run", "--json").document["telemetry"]
+    assert f"taken: {sum(taken['calls'].values())} calls, {taken['tokens']['input']:,} in" in line
