@@ -137,7 +137,6 @@ CLASSES = {
 EXCEPTIONS = {
     # Nothing in a 400 of Gemini for a missing bill but its word.
     ("gemini", Kind.BILLING): ErrorClass.CONFIGURATION,
-    # A wrong model is a 400 there, and cannot be told from another bad request.
 }
 
 
