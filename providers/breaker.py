@@ -101,7 +101,7 @@ class Breaker:
         """Count a failure; the stop, if nothing has succeeded for too long.
 
         Refused requests (`BAD_REQUEST`) count only while nothing has ever succeeded: then they are the settings' fault,
-        later their own.
+        later their own. So are replies that say "success" and cannot be read: a page of another server, for one.
         """
         if error.attempts:
             self._reached = True
@@ -113,7 +113,7 @@ class Breaker:
         lasted = self._lasted
         if not self._reached and self._row >= self._unreached and lasted >= self._unreached_seconds:
             return self._never_there(error, lasted)
-        if self._row < self._failures or (lasted < self._seconds and error.error_class is not ErrorClass.BAD_REQUEST):
+        if self._row < self._failures or (lasted < self._seconds and not self._is_misaddressed(error)):
             return None
         row, self._row = self._row, 0
         return StopError(
@@ -122,6 +122,13 @@ class Breaker:
             error.error_class,
             status=error.status,
         )
+
+    def _is_misaddressed(self, error: ProviderError) -> bool:
+        """Whether an answer says that the settings are at fault, which no waiting mends."""
+        if error.error_class is ErrorClass.BAD_REQUEST:
+            return True
+        unreadable = error.error_class is ErrorClass.TRANSIENT and error.status is not None and error.status < 300
+        return unreadable and not self._succeeded
 
     def _never_there(self, error: ProviderError, lasted: float) -> StopError:
         row, self._row = self._row, 0

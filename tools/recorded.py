@@ -231,7 +231,7 @@ def parameters_document(parameters: Parameters) -> dict[str, object]:
 def _parameter_file(name: str, document: object) -> tuple[str, bytes]:
     if isinstance(document, str):
         return f"{name}.txt", document.encode()
-    return f"{name}.json", _json(document)
+    return f"{name}.value.json" if name in ("parameters", "graph") else f"{name}.json", _json(document)
 
 
 def _json(document: object) -> bytes:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from semprop.providers.base import Completion, Message, Request
 from semprop.providers.breaker import Breaker, RetryBudget
-from semprop.providers.errors import ErrorClass, ProviderError, ProviderFailure, StopError, classified
+from semprop.providers.errors import ErrorClass, ProviderError, ProviderFailure, RetryError, StopError, classified
 from semprop.providers.layers import Stack
 from semprop.providers.learning import limiter_waits
 from semprop.providers.limiter import Limiter, Terms
@@ -66,6 +66,19 @@ def test_one_success_among_the_failures_keeps_it_closed() -> None:
     for _ in range(20):
         assert [breaker.failed(broken(), 0.0) for _ in range(4)] == [None] * 4
         breaker.succeeded()
+
+
+def test_replies_that_cannot_be_read_stop_everything_at_once_only_if_none_ever_could() -> None:
+    page = RetryError("it is not whole JSON; check the base address", ErrorClass.TRANSIENT, status=200)
+    never = Breaker(20, 600.0)
+    stops = [never.failed(page, float(second)) for second in range(20)]
+    assert stops[:19] == [None] * 19
+    assert stops[19] is not None
+    assert "nothing succeeds: 20 attempts failed in a row over 19 s" in str(stops[19])
+    assert "check the base address" in str(stops[19])
+    once = Breaker(20, 600.0)
+    once.succeeded()
+    assert [once.failed(page, float(second)) for second in range(100)] == [None] * 100
 
 
 def test_refused_requests_stop_everything_only_if_none_was_ever_answered() -> None:

@@ -262,6 +262,21 @@ def test_export_writes_prompts_as_plain_files_and_a_graph_that_loads(command: Co
     assert (out / "graph.mmd").read_text().startswith("flowchart")
 
 
+def test_a_parameter_that_is_called_as_a_file_of_an_export_is_has_a_file_of_its_own(command: Command) -> None:
+    Path("rows.jsonl").write_text("".join(f'{{"question": "q{n}", "answer": "a"}}\n' for n in range(40)))
+    Path("mine.toml").write_text(
+        'data = "rows.jsonl"\ninputs = ["question"]\nexpected = "answer"\nloss = "exact"\n'
+        '[[parameter]]\nname = "graph"\nnumber = 0.5\nlow = 0\nhigh = 1\n'
+        '[[node]]\nname = "answer"\ninstruction = "Answer."\ninputs = ["question"]\n'
+        'numbers = { temperature = "graph" }\n'
+        '[sizes]\ntrain = 4\ngate = 4\ntest = 4\n[defaults]\nsteps = 1\nproviders = { forward = "simulated:" }\n'
+    )
+    assert command("optimize", "mine.toml", "--run", "run").code == 0
+    assert command("export", "run", "out").code == 0
+    assert orjson.loads(Path("out/graph.value.json").read_bytes())["value"] == 0.5
+    assert orjson.loads(Path("out/graph.json").read_bytes())["output"] == "answer"
+
+
 def test_a_graph_with_functions_can_be_exported_without_its_code(command: Command) -> None:
     Path("own.py").write_text(
         "from semprop.bench.task import *\nfrom semprop.engine import *\n"
