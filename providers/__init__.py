@@ -42,10 +42,10 @@ from semprop.providers.errors import (
 from semprop.providers.hedging import Hedge
 from semprop.providers.kinds import KINDS, Kind
 from semprop.providers.layers import InFlight, Stack
-from semprop.providers.limiter import Limiter
+from semprop.providers.limits.limiter import Limiter
+from semprop.providers.pools.routing import Policy, Rules
 from semprop.providers.prices import Prices, price_of
 from semprop.providers.retry import RetryPolicy
-from semprop.providers.routing import Policy, Rules
 from semprop.providers.scripted import Scripted, VirtualClock
 from semprop.providers.specification import Specification
 from semprop.providers.specification import load as load_specifications

@@ -37,9 +37,9 @@ from semprop.providers.base import (
     TokenLogprob,
     Usage,
 )
-from semprop.providers.classify import Origin
 from semprop.providers.errors import ErrorClass, ItemError, StopError
-from semprop.providers.refusals import check_seen
+from semprop.providers.wire.classify import Origin
+from semprop.providers.wire.refusals import check_seen
 
 CONTEXT = 4096
 """Tokens of prompt and reply together, for each request in flight."""

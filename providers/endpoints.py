@@ -10,7 +10,6 @@ from collections.abc import Mapping
 
 from yarl import URL
 
-from semprop.providers.anthropic import AnthropicFormat
 from semprop.providers.base import Provider
 from semprop.providers.batches.anthropic import AnthropicBatches
 from semprop.providers.batches.calls import Calls
@@ -18,18 +17,19 @@ from semprop.providers.batches.openai import OpenAIBatches
 from semprop.providers.batches.provider import Batches
 from semprop.providers.batches.submitting import Gate, Outside
 from semprop.providers.batches.terms import BatchTerms
-from semprop.providers.classify import Origin
 from semprop.providers.connection import HttpSettings, is_loopback
 from semprop.providers.errors import ErrorClass, StopError
-from semprop.providers.gemini import GeminiFormat
 from semprop.providers.http import HttpProvider, WireFormat
 from semprop.providers.kinds import KINDS, Kind, Speaks
-from semprop.providers.openai import OpenAIFormat
-from semprop.providers.profiles import Profile
-from semprop.providers.responses import ResponsesFormat
 from semprop.providers.specification import Specification
 from semprop.providers.surroundings import Surroundings
 from semprop.providers.transport import Transport
+from semprop.providers.wire.anthropic import AnthropicFormat
+from semprop.providers.wire.classify import Origin
+from semprop.providers.wire.gemini import GeminiFormat
+from semprop.providers.wire.openai import OpenAIFormat
+from semprop.providers.wire.profiles import Profile
+from semprop.providers.wire.responses import ResponsesFormat
 
 AZURE_VERSION = "2024-10-21"
 """The latest version of Azure's deployments API that stays as it is; `query = {api-version = "…"}` gives another."""

@@ -21,9 +21,9 @@ from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.connector import BaseConnector, Connection
 from aiohttp.http_exceptions import HttpProcessingError
 
-from semprop.providers.classify import Reply
 from semprop.providers.connection import HttpSettings, Route
 from semprop.providers.errors import ErrorClass, ItemError
+from semprop.providers.wire.classify import Reply
 
 CONNECTING = 30.0
 """Seconds for opening one connection."""

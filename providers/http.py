@@ -18,16 +18,16 @@ import aiohttp
 import structlog
 
 from semprop.providers.base import Capabilities, Completion, Request, Timing
-from semprop.providers.classify import Origin, Reply, classify, redacted, without
 from semprop.providers.clock import Clock
 from semprop.providers.connection import HttpSettings, Route, find_key, is_loopback, route, unusable
 from semprop.providers.deadlines import Deadlines
 from semprop.providers.errors import ErrorClass, ProviderError, RetryError, StopError
 from semprop.providers.exchange import Exchange, Seen, exchange
-from semprop.providers.folds import Fold
-from semprop.providers.refusals import NoPlace
 from semprop.providers.streamed import Streamed
 from semprop.providers.transport import Transport
+from semprop.providers.wire.classify import Origin, Reply, classify, redacted, without
+from semprop.providers.wire.folds import Fold
+from semprop.providers.wire.refusals import NoPlace
 
 _log = structlog.get_logger(__name__)
 
@@ -53,7 +53,7 @@ class WireFormat(Protocol):
 
     @property
     def dialect(self) -> str:
-        """Of the headers that tell of limits (`semprop.providers.headers.DIALECTS`)."""
+        """Of the headers that tell of limits (`semprop.providers.wire.headers.DIALECTS`)."""
 
     @property
     def degraded(self) -> tuple[str, ...]:

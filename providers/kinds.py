@@ -14,7 +14,7 @@ from enum import StrEnum
 from semprop.providers import pictures
 from semprop.providers.base import Capabilities
 from semprop.providers.pictures import Rule
-from semprop.providers.refusals import PICTURES
+from semprop.providers.wire.refusals import PICTURES
 
 
 class Speaks(StrEnum):

@@ -19,11 +19,11 @@ from semprop.providers.batches.terms import BatchTerms, terms_in
 from semprop.providers.errors import StopError
 from semprop.providers.hedging import Hedge
 from semprop.providers.kinds import KINDS
+from semprop.providers.pools.routing import Policy, Rules
 from semprop.providers.price_tables import prices_in
 from semprop.providers.prices import Prices
-from semprop.providers.profiles import PROFILES
-from semprop.providers.routing import Policy, Rules
 from semprop.providers.tables import Table, fault, written_out
+from semprop.providers.wire.profiles import PROFILES
 
 POOL = "pool"
 """What stands before the colon of a pool, and names its tables."""
@@ -57,7 +57,7 @@ class Specification:
         account_limits: the same for all groups of the account together.
         account: who pays; None: the endpoint and the variable of its key. Two keys of one organization are one account.
         group: the models that share limits; None: the model.
-        profile: the service's habits with limits (`semprop.providers.profiles.PROFILES`); None: by the host.
+        profile: the service's habits with limits (`semprop.providers.wire.profiles.PROFILES`); None: by the host.
         hedge: when to send a second attempt beside a slow one; None: never.
         ca: a file or folder of certificate authorities.
         identity: what answers, in place of `kind:model@base` (so that a moved endpoint keeps its replies).

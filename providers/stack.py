@@ -22,7 +22,7 @@ import orjson
 import structlog
 from yarl import URL
 
-from semprop.providers import embedded, simulated
+from semprop.providers import embedded
 from semprop.providers.base import Capabilities, Provider, Usage
 from semprop.providers.batches.layer import Batching, Beside, Costs, Priced
 from semprop.providers.batches.provider import Batches
@@ -30,20 +30,21 @@ from semprop.providers.endpoints import BATCHED, batches_over, over_http
 from semprop.providers.hedging import Hedge, Hedging
 from semprop.providers.kinds import KINDS
 from semprop.providers.layers import Defaults, InFlight, Layer, Meter, Price, Stack
-from semprop.providers.learning import limiter_waits
-from semprop.providers.limiter import Limiter, Terms
-from semprop.providers.limiting import Limits
-from semprop.providers.members import Member, Pace, Pool, Signed, Tariffs, dearest_pictures
+from semprop.providers.limits.learning import limiter_waits
+from semprop.providers.limits.limiter import Limiter, Terms
+from semprop.providers.limits.limiting import Limits
 from semprop.providers.pictures import Pictures
+from semprop.providers.pools.members import Member, Pace, Pool, Signed, Tariffs, dearest_pictures
+from semprop.providers.pools.routes import Entrance, Routes
+from semprop.providers.pools.routing import Policy
 from semprop.providers.prices import Free, Processing, price_of
-from semprop.providers.profiles import PROFILES, Profile, profile_of
 from semprop.providers.retry import Retry
-from semprop.providers.routes import Entrance, Routes
-from semprop.providers.routing import Policy
+from semprop.providers.simulated import model as simulated
 from semprop.providers.specification import Specification, resolve
 from semprop.providers.surroundings import Surroundings
 from semprop.providers.transport import Transport
 from semprop.providers.valve import Valve
+from semprop.providers.wire.profiles import PROFILES, Profile, profile_of
 
 _log = structlog.get_logger(__name__)
 

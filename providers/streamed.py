@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from semprop.providers.base import Timing
-from semprop.providers.classify import Reply
 from semprop.providers.clock import Clock
-from semprop.providers.folds import Fold
-from semprop.providers.sse import EventReader
+from semprop.providers.wire.classify import Reply
+from semprop.providers.wire.folds import Fold
+from semprop.providers.wire.sse import EventReader
 
 
 class Streamed:

@@ -9,7 +9,7 @@ from typing import Any, Self
 from semprop.providers.base import Sampling
 from semprop.providers.errors import ErrorClass, StopError
 from semprop.providers.hedging import Hedge
-from semprop.providers.limits import PERIODS, RESOURCES, Dimension
+from semprop.providers.limits.accounts import PERIODS, RESOURCES, Dimension
 
 
 @dataclass(frozen=True, slots=True)

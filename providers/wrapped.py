@@ -15,13 +15,13 @@ from typing import Any
 import orjson
 
 from semprop.providers.base import Capabilities, Completion, Request
-from semprop.providers.classify import Origin, Reply, classify
 from semprop.providers.clock import Clock, SystemClock
 from semprop.providers.errors import ErrorClass, ProviderError, RetryError, StopError
 from semprop.providers.layers import InFlight, Meter, Price, Stack, unpriced
-from semprop.providers.openai import content_of
 from semprop.providers.plain import Plain
 from semprop.providers.retry import Retry, RetryPolicy
+from semprop.providers.wire.classify import Origin, Reply, classify
+from semprop.providers.wire.openai import content_of
 
 Call = Callable[[list[dict[str, Any]]], Awaitable[str | Completion]]
 

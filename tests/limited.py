@@ -14,12 +14,12 @@ from typing import Self
 from semprop.providers.base import Capabilities, Completion, LimitSeen, Message, Request, Usage
 from semprop.providers.errors import ErrorClass, RetryError
 from semprop.providers.layers import Stack
-from semprop.providers.learning import limiter_waits
-from semprop.providers.limiter import Limiter, Terms
-from semprop.providers.limiting import Limits
-from semprop.providers.profiles import PROFILES
+from semprop.providers.limits.learning import limiter_waits
+from semprop.providers.limits.limiter import Limiter, Terms
+from semprop.providers.limits.limiting import Limits
 from semprop.providers.retry import Retry, RetryPolicy
 from semprop.providers.scripted import VirtualClock
+from semprop.providers.wire.profiles import PROFILES
 
 EPSILON = 1e-6
 

@@ -31,7 +31,7 @@ from semprop.bench.task import Sizes
 from semprop.bench.tasks import resolve
 from semprop.engine.errors import UsageError
 from semprop.providers.budget import Caps
-from semprop.providers.limiter import Limiter
+from semprop.providers.limits.limiter import Limiter
 from semprop.providers.specification import Specification
 from semprop.providers.stack import connect
 from semprop.providers.transport import Transport

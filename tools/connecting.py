@@ -15,7 +15,7 @@ from semprop.providers.batches.terms import BatchTerms
 from semprop.providers.budget import Caps
 from semprop.providers.endpoints import BATCHED
 from semprop.providers.layers import Stack
-from semprop.providers.limiter import Limiter
+from semprop.providers.limits.limiter import Limiter
 from semprop.providers.specification import load as load_providers
 from semprop.providers.specification import resolve as resolve_provider
 from semprop.providers.stack import connect

@@ -21,7 +21,7 @@ from semprop.engine.training.events import CallDone, Event, ItemDone, PassStarte
 from semprop.engine.training.specification import Specification
 from semprop.providers.base import Provider
 from semprop.providers.clock import Handle
-from semprop.providers.reasons import in_words
+from semprop.providers.limits.reasons import in_words
 from semprop.tools.render import dollars, duration
 from semprop.tools.render import step as step_line
 from semprop.tools.screen import plain

@@ -29,9 +29,9 @@ from semprop.bench.worlds.scatter import SCATTERED, Point, Trend, csv_of, plot, 
 from semprop.bench.worlds.tabulating import CLAIM, Plan, Table, run_table, table_of
 from semprop.engine.errors import UsageError
 from semprop.engine.training.report import RESULT_SCHEMA
-from semprop.providers import simulated
 from semprop.providers.base import Provider
-from semprop.providers.simulated import TIES
+from semprop.providers.simulated import model as simulated
+from semprop.providers.simulated.model import TIES
 from semprop.providers.specification import load as load_providers
 from semprop.providers.specification import resolve as resolve_provider
 from semprop.providers.stack import connect

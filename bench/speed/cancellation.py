@@ -34,9 +34,9 @@ from semprop.providers import ErrorClass, RetryError, Scripted, connect
 from semprop.providers.base import Completion, Request, content_key
 from semprop.providers.clock import SystemClock
 from semprop.providers.layers import Stack
-from semprop.providers.learning import limiter_waits
-from semprop.providers.limiter import Limiter, Terms
-from semprop.providers.limiting import Limits
+from semprop.providers.limits.learning import limiter_waits
+from semprop.providers.limits.limiter import Limiter, Terms
+from semprop.providers.limits.limiting import Limits
 from semprop.providers.retry import Retry, RetryPolicy
 from semprop.providers.surroundings import Surroundings
 

@@ -18,7 +18,7 @@ from semprop.bench.worlds.methods import JOINT, NEIGHBOURHOODS, VIEWS
 from semprop.bench.worlds.predictions import MARGIN, Basis, Outlook, basis, outlook, word_of
 from semprop.bench.worlds.views import View
 from semprop.engine.errors import UsageError
-from semprop.providers.simulated import RULES
+from semprop.providers.simulated.model import RULES
 
 FILE = Path(__file__).with_name("predictions.json")
 SCALES = ("inf", "4000", "1000", "300")

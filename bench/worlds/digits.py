@@ -13,9 +13,9 @@ from semprop.bench.worlds.criterion import Domain, State, states_of
 from semprop.bench.worlds.world import World, instruction, step
 from semprop.engine.example import Example, draw
 from semprop.engine.graph import Graph
-from semprop.providers.simulated_clauses import understood
-from semprop.providers.simulated_execution import carried_out
-from semprop.providers.simulated_pages import Line
+from semprop.providers.simulated.clauses import understood
+from semprop.providers.simulated.execution import carried_out
+from semprop.providers.simulated.pages import Line
 
 FIELDS = ("primary", "previous", "backup", "partner")
 RIGHT = "Give the value of the field primary."

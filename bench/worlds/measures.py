@@ -14,8 +14,8 @@ from semprop.engine.gradients import Gradient, Message, Stance
 from semprop.engine.method import Scored
 from semprop.engine.parameters import ParameterValue
 from semprop.engine.training.step import Step
-from semprop.providers.simulated_pages import value_lines
-from semprop.providers.simulated_wanted import Demand, Wanted, wanted_in
+from semprop.providers.simulated.pages import value_lines
+from semprop.providers.simulated.wanted import Demand, Wanted, wanted_in
 
 
 @dataclass(frozen=True, slots=True)

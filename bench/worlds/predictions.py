@@ -29,7 +29,7 @@ from semprop.engine.prompts.words import target_words
 from semprop.engine.replies.parsers import ReplyStyle
 from semprop.engine.tape import Record, SlotValue
 from semprop.providers.base import Request, Sampling
-from semprop.providers.simulated_pages import tokens
+from semprop.providers.simulated.pages import tokens
 
 MARGIN = 0.05
 """Differences up to so much are a tie (statistics reference, 14)."""

@@ -18,7 +18,7 @@ from semprop.engine.nodes import Model
 from semprop.engine.parameters import ParameterValue
 from semprop.engine.prompts.forward import forward_request
 from semprop.engine.tape import SlotValue
-from semprop.providers.simulated import completion_of
+from semprop.providers.simulated.model import completion_of
 
 TRUTH_SEED = -1
 """Of the examples with which worlds are described; no run has it."""

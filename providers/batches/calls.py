@@ -14,11 +14,11 @@ import aiohttp
 import anyio
 import orjson
 
-from semprop.providers.classify import Origin, Reply, classify
 from semprop.providers.connection import HttpSettings, Route, find_key, route
 from semprop.providers.errors import ErrorClass, ProviderError, RetryError
 from semprop.providers.http import WireFormat, translated
 from semprop.providers.transport import SharedSession, Transport
+from semprop.providers.wire.classify import Origin, Reply, classify
 
 Take = Callable[[bytes], bool]
 """Takes a line; says whether it wants more."""

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from semprop.providers.base import Completion, Request
 from semprop.providers.batches.notes import Draft
 from semprop.providers.batches.service import End, Row, Status
-from semprop.providers.classify import Origin, classify
 from semprop.providers.errors import ErrorClass, ProviderError, ProviderFailure, RetryError
 from semprop.providers.http import WireFormat
+from semprop.providers.wire.classify import Origin, classify
 
 
 class Asked:

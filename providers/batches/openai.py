@@ -14,9 +14,9 @@ import orjson
 from semprop.providers.batches.calls import Calls
 from semprop.providers.batches.notes import Draft
 from semprop.providers.batches.service import SKEW, End, Found, Line, Row, State, Status
-from semprop.providers.classify import Reply
 from semprop.providers.errors import ErrorClass, RetryError
-from semprop.providers.reading import count
+from semprop.providers.wire.classify import Reply
+from semprop.providers.wire.reading import count
 
 META = "semprop"
 """The field of the metadata that holds our tag."""

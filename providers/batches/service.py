@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from semprop.providers.batches.notes import Draft
-from semprop.providers.classify import Reply
+from semprop.providers.wire.classify import Reply
 
 SKEW = 3_600.0
 """Seconds by which the clocks of a service and of this machine may differ."""

@@ -17,13 +17,13 @@ from semprop.providers import Capabilities, Completion, ErrorClass, Request, Ret
 from semprop.providers.budget import Caps
 from semprop.providers.hedging import Hedge, Hedging
 from semprop.providers.layers import Stack
-from semprop.providers.learning import limiter_waits
-from semprop.providers.limiter import Limiter, Terms
-from semprop.providers.limiting import Limits
+from semprop.providers.limits.learning import limiter_waits
+from semprop.providers.limits.limiter import Limiter, Terms
+from semprop.providers.limits.limiting import Limits
 from semprop.providers.plain import Plain
-from semprop.providers.profiles import PROFILES
 from semprop.providers.retry import Retry, RetryPolicy
 from semprop.providers.valve import Valve
+from semprop.providers.wire.profiles import PROFILES
 from semprop.tools.interruption import Patience, listening
 
 DOLLARS = (2e-6, 8e-6)

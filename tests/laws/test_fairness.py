@@ -9,9 +9,9 @@ import worlds
 from semprop.engine import Trainer
 from semprop.providers import Scripted, VirtualClock
 from semprop.providers.layers import Stack
-from semprop.providers.limiter import Limiter, Terms
-from semprop.providers.limiting import Limits
-from semprop.providers.profiles import PROFILES
+from semprop.providers.limits.limiter import Limiter, Terms
+from semprop.providers.limits.limiting import Limits
+from semprop.providers.wire.profiles import PROFILES
 
 
 @pytest.mark.parametrize("first", [1, 9])

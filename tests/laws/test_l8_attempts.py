@@ -11,10 +11,10 @@ from anyio.lowlevel import checkpoint
 from semprop.engine import Trainer
 from semprop.providers import ErrorClass, RetryError, Scripted, VirtualClock
 from semprop.providers.layers import Stack
-from semprop.providers.limiter import Limiter, Terms
-from semprop.providers.limiting import Limits
-from semprop.providers.profiles import PROFILES
+from semprop.providers.limits.limiter import Limiter, Terms
+from semprop.providers.limits.limiting import Limits
 from semprop.providers.retry import Retry, RetryPolicy
+from semprop.providers.wire.profiles import PROFILES
 
 
 async def test_attempts_of_a_call_that_was_cancelled_between_two_tries_are_counted():

@@ -14,9 +14,9 @@ from semprop.providers.base import Completion, Message, Request
 from semprop.providers.breaker import Breaker, RetryBudget
 from semprop.providers.errors import ErrorClass, ProviderError, ProviderFailure, RetryError, StopError, classified
 from semprop.providers.layers import Stack
-from semprop.providers.learning import limiter_waits
-from semprop.providers.limiter import Limiter, Terms
-from semprop.providers.limiting import Limits
+from semprop.providers.limits.learning import limiter_waits
+from semprop.providers.limits.limiter import Limiter, Terms
+from semprop.providers.limits.limiting import Limits
 from semprop.providers.retry import Retry, RetryPolicy
 from semprop.providers.scripted import Scripted, VirtualClock
 

@@ -30,7 +30,7 @@ from semprop.providers.budget import (
 )
 from semprop.providers.errors import ErrorClass, classified
 from semprop.providers.prices import Prices
-from semprop.providers.simulated import completion_of
+from semprop.providers.simulated.model import completion_of
 
 counts = st.integers(0, 1000)
 amounts = st.builds(Amount, st.integers(0, 5), counts, counts, counts)

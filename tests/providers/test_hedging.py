@@ -15,8 +15,8 @@ from semprop.providers.base import Admission, Completion, Message, Request
 from semprop.providers.errors import ErrorClass, ItemError, ProviderError, ProviderFailure, StopError, classified
 from semprop.providers.hedging import ENOUGH, Hedge, Hedging
 from semprop.providers.layers import Meter, Stack, unpriced
-from semprop.providers.limiter import Limiter, Terms
-from semprop.providers.limiting import Limits
+from semprop.providers.limits.limiter import Limiter, Terms
+from semprop.providers.limits.limiting import Limits
 from semprop.providers.retry import Retry, RetryPolicy
 from semprop.providers.scripted import Answer, Scripted, VirtualClock
 from semprop.providers.specification import Specification

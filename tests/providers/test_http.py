@@ -22,12 +22,12 @@ from semprop.providers.connection import HttpSettings, is_loopback, proxy_for, t
 from semprop.providers.errors import ErrorClass, ItemError, ProviderError, ProviderFailure, RetryError, StopError
 from semprop.providers.http import HttpProvider
 from semprop.providers.layers import Stack
-from semprop.providers.openai import OpenAIFormat
 from semprop.providers.retry import RetryPolicy
 from semprop.providers.scripted import VirtualClock
 from semprop.providers.specification import Specification
 from semprop.providers.stack import connect
 from semprop.providers.surroundings import Surroundings
+from semprop.providers.wire.openai import OpenAIFormat
 
 REQUEST = Request((Message.of("user", "hello"),), Sampling(temperature=0.0, max_tokens=9, seed=1))
 SECRET = "sk-planted-0123456789"

@@ -15,7 +15,7 @@ from semprop.providers.base import Message, Request
 from semprop.providers.errors import ErrorClass, ItemError, ProviderFailure
 from semprop.providers.hedging import Hedge
 from semprop.providers.layers import Stack
-from semprop.providers.limiter import Limiter
+from semprop.providers.limits.limiter import Limiter
 from semprop.providers.retry import RetryPolicy
 from semprop.providers.scripted import VirtualClock
 from semprop.providers.specification import Specification

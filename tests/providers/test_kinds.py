@@ -8,15 +8,15 @@ import orjson
 import pytest
 from answering import answering, reply
 
-from semprop.providers.anthropic import AnthropicFormat
 from semprop.providers.base import Message, Request, Sampling
 from semprop.providers.connection import HttpSettings, route
 from semprop.providers.errors import StopError
 from semprop.providers.kinds import KINDS, Kind, Speaks
-from semprop.providers.profiles import PROFILES
 from semprop.providers.specification import Specification, parse, tables
 from semprop.providers.stack import connect
 from semprop.providers.surroundings import Surroundings
+from semprop.providers.wire.anthropic import AnthropicFormat
+from semprop.providers.wire.profiles import PROFILES
 
 OVER_HTTP = {name: kind for name, kind in KINDS.items() if kind.is_http}
 REQUEST = Request((Message.of("user", "hello"),), Sampling(max_tokens=9))

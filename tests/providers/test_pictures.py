@@ -15,9 +15,9 @@ from semprop.providers.base import Image, Message, Request, Sampling, Text, Usag
 from semprop.providers.budget import most_input
 from semprop.providers.embedded import body_of
 from semprop.providers.errors import ErrorClass, StopError
-from semprop.providers.estimates import Estimator
 from semprop.providers.http import WireFormat
 from semprop.providers.kinds import KINDS
+from semprop.providers.limits.estimates import Estimator
 from semprop.providers.pictures import LARGEST, UNTOLD, Pictures, size_of
 from semprop.providers.stack import connect
 from semprop.providers.wrapped import wrap

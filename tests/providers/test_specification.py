@@ -15,8 +15,8 @@ from semprop.providers.base import Image, Mixture, Sampling
 from semprop.providers.errors import ErrorClass, StopError
 from semprop.providers.hedging import Hedge
 from semprop.providers.kinds import KINDS
+from semprop.providers.pools.routing import Policy, Rules
 from semprop.providers.prices import Prices
-from semprop.providers.routing import Policy, Rules
 from semprop.providers.specification import POOL, Specification, check_one_model, load, parse, resolve, tables
 from semprop.providers.stack import connect
 

@@ -17,12 +17,12 @@ from semprop.providers.clock import Clock, Handle
 from semprop.providers.deadlines import Deadlines
 from semprop.providers.errors import ErrorClass, RetryError
 from semprop.providers.layers import Stack
-from semprop.providers.learning import limiter_waits
-from semprop.providers.limiter import Limiter, Terms
-from semprop.providers.limiting import Limits
-from semprop.providers.profiles import PROFILES
+from semprop.providers.limits.learning import limiter_waits
+from semprop.providers.limits.limiter import Limiter, Terms
+from semprop.providers.limits.limiting import Limits
 from semprop.providers.retry import Retry, RetryPolicy
 from semprop.providers.scripted import Scripted, VirtualClock
+from semprop.providers.wire.profiles import PROFILES
 
 SUSPENDED = 600.0
 

@@ -14,7 +14,7 @@ from commandline import completion
 
 from semprop.engine.methods.differences import COUNTERPARTS
 from semprop.providers import Message, Request, Sampling
-from semprop.providers.simulated import reply
+from semprop.providers.simulated.model import reply
 
 SMALL = ("--train", "8", "--gate-size", "8", "--test", "12", "--steps", "1")
 

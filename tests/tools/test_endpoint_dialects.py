@@ -6,9 +6,9 @@ import orjson
 import pytest
 
 from semprop.providers.base import LimitSeen
-from semprop.providers.classify import Origin, Reply, classify, limit_named, read_detail
 from semprop.providers.errors import ErrorClass
-from semprop.providers.headers import limits_seen, retry_after
+from semprop.providers.wire.classify import Origin, Reply, classify, limit_named, read_detail
+from semprop.providers.wire.headers import limits_seen, retry_after
 from semprop.tools.endpoint.dialects import DIALECTS, as_told, duration, limit_lines, wait_lines
 from semprop.tools.endpoint.errors import error_answer
 from semprop.tools.endpoint.limits import Level

@@ -18,9 +18,9 @@ from semprop.providers.base import (
     TokenLogprob,
     Usage,
 )
-from semprop.providers.classify import Reply
-from semprop.providers.openai import OpenAIFormat
-from semprop.providers.simulated import completion_of
+from semprop.providers.simulated.model import completion_of
+from semprop.providers.wire.classify import Reply
+from semprop.providers.wire.openai import OpenAIFormat
 from semprop.tools.endpoint.answers import answerer
 from semprop.tools.endpoint.settings import ReplySettings
 from semprop.tools.endpoint.wire import Identity, OpenAIChat, pieces, tokens

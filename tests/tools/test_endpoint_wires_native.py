@@ -10,7 +10,6 @@ import orjson
 import pytest
 from pictures import picture
 
-from semprop.providers.anthropic import AnthropicFormat
 from semprop.providers.base import (
     Choices,
     Completion,
@@ -23,17 +22,18 @@ from semprop.providers.base import (
     TokenLogprob,
     Usage,
 )
-from semprop.providers.classify import Reply
 from semprop.providers.errors import ErrorClass, ProviderError, ProviderFailure
-from semprop.providers.gemini import GeminiFormat
-from semprop.providers.openai import OpenAIFormat
-from semprop.providers.responses import ResponsesFormat
 from semprop.providers.retry import RetryPolicy
 from semprop.providers.scripted import VirtualClock
 from semprop.providers.specification import Specification
-from semprop.providers.sse import EventReader
 from semprop.providers.stack import connect
 from semprop.providers.surroundings import Surroundings
+from semprop.providers.wire.anthropic import AnthropicFormat
+from semprop.providers.wire.classify import Reply
+from semprop.providers.wire.gemini import GeminiFormat
+from semprop.providers.wire.openai import OpenAIFormat
+from semprop.providers.wire.responses import ResponsesFormat
+from semprop.providers.wire.sse import EventReader
 from semprop.tools.endpoint import Endpoint, parse, serving
 from semprop.tools.endpoint.wire import Identity
 from semprop.tools.endpoint.wires import WIRES

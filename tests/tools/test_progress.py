@@ -15,9 +15,9 @@ from semprop.engine.training.events import CallDone, Event, HeldOut, ItemDone, P
 from semprop.providers.base import Message, Request
 from semprop.providers.errors import ErrorClass, classified
 from semprop.providers.layers import Stack
-from semprop.providers.learning import limiter_waits
-from semprop.providers.limiter import Limiter, Terms
-from semprop.providers.limiting import Limits
+from semprop.providers.limits.learning import limiter_waits
+from semprop.providers.limits.limiter import Limiter, Terms
+from semprop.providers.limits.limiting import Limits
 from semprop.providers.retry import Retry, RetryPolicy
 from semprop.providers.scripted import Scripted, VirtualClock
 from semprop.tools.progress import QUIET, STILL, Bar, Lines, Silent, Tally, tally_of, why_of

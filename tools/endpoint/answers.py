@@ -8,7 +8,7 @@ from dataclasses import replace
 import orjson
 
 from semprop.providers.base import Choices, Completion, Request, Stop, TokenLogprob, Usage
-from semprop.providers.simulated import completion_of, input_tokens, settings_of
+from semprop.providers.simulated.model import completion_of, input_tokens, settings_of
 from semprop.tools.endpoint.settings import ReplySettings
 from semprop.tools.endpoint.wire import BYTES_PER_TOKEN, tokens
 

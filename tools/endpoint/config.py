@@ -13,8 +13,8 @@ from typing import TypeVar
 
 from semprop.engine.errors import SpecificationError
 from semprop.engine.fields import Fields
-from semprop.providers import simulated
 from semprop.providers.errors import StopError
+from semprop.providers.simulated import model as simulated
 from semprop.tools.endpoint.dialects import DIALECTS
 from semprop.tools.endpoint.settings import (
     BatchSettings,

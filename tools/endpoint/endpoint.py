@@ -15,7 +15,7 @@ from typing import NamedTuple
 import orjson
 
 from semprop.providers.base import Completion, Usage
-from semprop.providers.simulated import input_tokens
+from semprop.providers.simulated.model import input_tokens
 from semprop.tools.endpoint import scripts
 from semprop.tools.endpoint.answers import Answerer, answerer
 from semprop.tools.endpoint.dialects import DIALECTS, as_told, limit_lines, wait_lines

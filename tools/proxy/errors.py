@@ -16,7 +16,7 @@ import orjson
 from semprop.engine.errors import StorageError
 from semprop.providers.budget import BudgetSpent
 from semprop.providers.errors import ErrorClass, ProviderError
-from semprop.providers.refusals import NoPlace
+from semprop.providers.wire.refusals import NoPlace
 from semprop.tools.serving.http1 import Lines
 
 JSON: Lines = (("content-type", "application/json"),)

@@ -21,13 +21,13 @@ from semprop.providers.budget import BudgetSpent, Caps
 from semprop.providers.clock import Clock
 from semprop.providers.errors import StopError
 from semprop.providers.layers import Stack, filled
-from semprop.providers.limiter import Limiter
-from semprop.providers.refusals import NoPlace
-from semprop.providers.routing import REFUSED
+from semprop.providers.limits.limiter import Limiter
+from semprop.providers.pools.routing import REFUSED
 from semprop.providers.specification import Specification, check_one_model, resolve
 from semprop.providers.stack import connect
 from semprop.providers.surroundings import Surroundings
 from semprop.providers.transport import Transport
+from semprop.providers.wire.refusals import NoPlace
 from semprop.tools.budgets import check_caps
 from semprop.tools.proxy.attempts import Accounts, Attempts
 

@@ -17,8 +17,8 @@ from semprop.bench.worlds.world import drawn
 from semprop.engine import Specification, optimize
 from semprop.engine.graph import Graph
 from semprop.engine.methods.clauses import clauses
-from semprop.providers import simulated
 from semprop.providers.base import Message
+from semprop.providers.simulated import model as simulated
 
 HEADINGS = {
     "You trace an error back through one step of a larger system.": "Here is a stage that went astray.",
@@ -155,7 +155,7 @@ async def test_wordings_that_stand_nowhere_in_the_package_are_understood_on_the_
 
 
 def test_the_reader_imports_nothing_of_the_engine_or_of_the_worlds():
-    code = "import sys, semprop.providers.simulated; print(*sys.modules)"
+    code = "import sys, semprop.providers.simulated.model; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = [name for name in done.stdout.split() if name.startswith("semprop.")]
     assert loaded

@@ -25,8 +25,8 @@ from semprop.engine.example import normalised
 from semprop.engine.method import Method, Scored, Seed
 from semprop.engine.methods.semantic import Calls, target_seed
 from semprop.engine.prompts.backward import Neighbours
-from semprop.providers import simulated
 from semprop.providers.base import Capabilities, Provider
+from semprop.providers.simulated import model as simulated
 
 SMALL = Sizes(train=16, gate=12, test=16)
 NOWHERE = DataSource(Path("nowhere"))

@@ -11,9 +11,10 @@ from semprop.bench.worlds.running import Remembering, ground_of, run_cell
 from semprop.bench.worlds.scatter import Point, csv_of, plot, run_scatter, trends
 from semprop.bench.worlds.tabulating import CLAIM, Plan, run_table, table_of
 from semprop.engine.errors import UsageError
-from semprop.providers import Scripted, simulated
+from semprop.providers import Scripted
 from semprop.providers.base import Message, Request
 from semprop.providers.errors import ErrorClass, ItemError, StopError
+from semprop.providers.simulated import model as simulated
 
 
 def provider(scale="inf"):

@@ -16,11 +16,11 @@ from semprop.providers.batches.provider import Batches
 from semprop.providers.batches.service import End, Found, Line, Row, State, Status
 from semprop.providers.batches.submitting import Outside
 from semprop.providers.batches.terms import BatchTerms
-from semprop.providers.classify import Origin, Reply
 from semprop.providers.connection import HttpSettings
-from semprop.providers.openai import OpenAIFormat
 from semprop.providers.scripted import VirtualClock
 from semprop.providers.transport import Transport
+from semprop.providers.wire.classify import Origin, Reply
+from semprop.providers.wire.openai import OpenAIFormat
 
 WHO = "openai:m@http://localhost"
 TERMS = BatchTerms(first=10.0, most=100.0, gather=1.0, settle=60.0)

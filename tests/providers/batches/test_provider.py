@@ -7,9 +7,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from semprop.providers.batches.service import End, Row
-from semprop.providers.classify import Reply
 from semprop.providers.errors import ErrorClass, ItemError, ProviderFailure, RetryError, StopError
 from semprop.providers.scripted import VirtualClock
+from semprop.providers.wire.classify import Reply
 from tests.providers.batches.serving import (
     TERMS,
     Service,
