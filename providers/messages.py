@@ -75,14 +75,11 @@ class Image:
 Part = Text | Image
 
 
-class _Turn(NamedTuple):
+class Message(NamedTuple):
+    """One chat turn: a role and typed parts."""
+
     role: Role
     parts: tuple[Part, ...]
-
-
-class Message(_Turn):
-    """One chat turn: a role and typed parts. It remembers its text, which its key and its body on the wire both hold: a
-    text of several parts is joined once, and turned into UTF-8 once."""
 
     @classmethod
     def of(cls, role: Role, text: str) -> Message:
@@ -95,10 +92,7 @@ class Message(_Turn):
         parts = self.parts
         if len(parts) == 1 and isinstance(parts[0], Text):
             return parts[0].text
-        known = self.__dict__
-        if "text" not in known:
-            known["text"] = "".join([part.text if isinstance(part, Text) else part.words for part in parts])
-        return str(known["text"])
+        return "".join([part.text if isinstance(part, Text) else part.words for part in parts])
 
     @property
     def images(self) -> tuple[Image, ...]:

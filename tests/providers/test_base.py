@@ -77,12 +77,3 @@ def test_every_class_of_error_has_a_type_and_only_content_is_the_models_failure(
     failures = {error_class for error_class in ErrorClass if error_class.is_model_failure}
     assert failures == {"context", "filter", "refusal"}
     assert all(kinds[error_class] is ItemError for error_class in failures)
-
-
-def test_a_message_joins_its_parts_once_and_is_equal_to_one_that_did_not():
-    message, other = (Message("user", (Text("one "), Text("two"))) for _ in range(2))
-    assert message.text == "one two"
-    assert message.text is message.text
-    assert message == other
-    assert hash(message) == hash(other)
-    assert message._replace(parts=(Text("three"),)).text == "three"
