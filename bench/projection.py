@@ -16,14 +16,16 @@ from semprop.engine.example import Example, words_of
 from semprop.engine.gates.whole import WholeGate
 from semprop.engine.graph import active_variables, is_greedy, model_nodes
 from semprop.engine.losses import Judge
-from semprop.engine.methods.clauses import PassThrough
+from semprop.engine.methods.clauses import ClauseUpdate, PassThrough
 from semprop.engine.methods.copro import CoordinateUpdate
+from semprop.engine.methods.descent import DescentUpdate
 from semprop.engine.methods.labels import MisledUpdate
 from semprop.engine.methods.numerical import JointSPSA
 from semprop.engine.methods.opro import TrajectoryUpdate
 from semprop.engine.methods.optoprime import TraceUpdate
 from semprop.engine.methods.rewrite import Raced, RewriteUpdate
 from semprop.engine.methods.semantic import Calls, SemanticBackward
+from semprop.engine.methods.shots import DemonstrationUpdate
 from semprop.engine.nodes import Model
 from semprop.engine.parameters import rendered
 from semprop.engine.statistics import smallest_gain
@@ -239,6 +241,8 @@ def _update(spec: Specification) -> tuple[int, int, int]:
             return 0, spec.candidates, 2 * samples
         case RewriteUpdate() if rule.raced is Raced.TOGETHER or texts == 1:
             return texts, spec.candidates, 0
+        case ClauseUpdate() | DemonstrationUpdate() | DescentUpdate():
+            return 0, spec.candidates * (1 + texts), 0
     return texts if model_nodes(spec.graph) else 0, spec.candidates * (1 + texts), 0
 
 

@@ -287,6 +287,18 @@ class Quiescent(Protocol):
         """Everything that can be asked now has been asked."""
 
 
+@runtime_checkable
+class Ready(Protocol):
+    """What a provider may have besides: it can tell before it is asked that it cannot be asked."""
+
+    def ready(self) -> None:
+        """Look for what every request needs; sends nothing.
+
+        Raises:
+            StopError: there is no key, or none that can be sent (AUTH).
+        """
+
+
 class Note(NamedTuple):
     """What a provider noted for itself, as JSON data, and its place among all that is on record."""
 

@@ -124,6 +124,10 @@ class HttpProvider:
         state = "open" if self._line else "closed"
         return f"HttpProvider({self.identity}, session={state}, attempts={self._attempts})"
 
+    def ready(self) -> None:
+        """See `Ready`."""
+        find_key(self._settings)
+
     @property
     def settings(self) -> HttpSettings:
         """Where it is and how it is reached."""

@@ -13,7 +13,17 @@ from typing import Any, Protocol, Self, runtime_checkable
 
 import anyio
 
-from semprop.providers.base import Capabilities, Completion, Noting, Provider, Quiescent, Request, Sampling, Usage
+from semprop.providers.base import (
+    Capabilities,
+    Completion,
+    Noting,
+    Provider,
+    Quiescent,
+    Ready,
+    Request,
+    Sampling,
+    Usage,
+)
 from semprop.providers.errors import ErrorClass, StopError
 from semprop.providers.pictures import UNTOLD, Pictures
 
@@ -85,6 +95,8 @@ class Stack:
             self.quiescent = endpoint.quiescent
         if isinstance(endpoint, Noting):
             self.keep = endpoint.keep
+        if isinstance(endpoint, Ready):
+            self.ready = endpoint.ready
 
     def __repr__(self) -> str:
         names = " → ".join(type(part).__name__ for part in (*self._layers, self._endpoint))

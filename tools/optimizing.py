@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 import anyio
 
 from semprop.bench.evaluate import Evaluation, evaluate
+from semprop.bench.projection import parts
 from semprop.engine.errors import StorageError, UsageError
 from semprop.engine.training.cache import ReplyCache
 from semprop.engine.training.events import Observer
@@ -32,6 +33,7 @@ from semprop.engine.training.runs import Run
 from semprop.engine.training.sittings import changes, check
 from semprop.engine.training.specification import DEFAULT_ROLES, Specification
 from semprop.engine.training.trainer import Trainer
+from semprop.providers.base import Ready
 from semprop.tools import logs, render
 from semprop.tools.budgets import spent_before
 from semprop.tools.collecting import collecting_less
@@ -66,10 +68,23 @@ def optimize(order: Order, around: Surrounding, screen: Screen) -> Ended:
     if order.run is not None and holds_run(order.run):
         return resume(order, around, screen)
     prepared = prepare(order, around, screen.say)
+    check_ready(prepared.specification)
     run = order.run or run_directory(prepared.specification.task, around)
     return _carried_out(
         _in_directory(prepared, run), Sitting(patience_of(order, around, screen), order.max_seconds), screen
     )
+
+
+def check_ready(spec: Specification) -> None:
+    """Make sure, before the first call is paid, that every provider that a new run may ask can be asked.
+
+    Raises:
+        StopError: a key is missing (AUTH).
+    """
+    for role in dict.fromkeys(part.role for part in parts(spec) if part.most):
+        provider = spec.provider(role)
+        if isinstance(provider, Ready):
+            provider.ready()
 
 
 def resume(order: Order, around: Surrounding, screen: Screen) -> Ended:

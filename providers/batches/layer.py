@@ -13,7 +13,17 @@ from itertools import count
 from types import TracebackType
 from typing import Self
 
-from semprop.providers.base import Capabilities, Completion, Notes, Provider, Request, Sampling, Usage, content_key
+from semprop.providers.base import (
+    Capabilities,
+    Completion,
+    Notes,
+    Provider,
+    Ready,
+    Request,
+    Sampling,
+    Usage,
+    content_key,
+)
 from semprop.providers.batches.provider import Batches
 from semprop.providers.batches.terms import BatchTerms
 from semprop.providers.budget import NOTHING, Amount, BudgetSpent, failed, settled, worst_case
@@ -143,6 +153,8 @@ class Beside:
     def __init__(self, endpoint: Provider, batches: Batches) -> None:
         self._endpoint, self._batches = endpoint, batches
         self.complete = endpoint.complete
+        if isinstance(endpoint, Ready):
+            self.ready = endpoint.ready
         self._entered = 0
 
     def __repr__(self) -> str:

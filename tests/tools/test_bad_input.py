@@ -302,3 +302,23 @@ def test_no_key_stands_in_a_message_or_a_document(command: Command, serve: Serve
     assert said.code == 2
     assert "planted" not in said.out + said.err
     assert orjson.loads(said.out)["status"] == "failed"
+
+
+@pytest.mark.parametrize("role", ["backward", "update"])
+def test_the_missing_key_of_a_later_role_is_told_before_the_first_call_is_paid(
+    command: Command, serve: Serve, role: str
+) -> None:
+    asked: list[str] = []
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        asked.append(request.path)
+        return completion("north")
+
+    arguments = ("optimize", LOOKUP, "--forward", serve(answer), f"--{role}", "anthropic:model")
+    check_refused(command, *arguments, words=("needs a key", "ANTHROPIC_API_KEY"))
+    assert asked == []
+
+
+def test_a_key_is_not_asked_for_where_no_call_needs_it(command: Command) -> None:
+    arguments = ("optimize", LOOKUP, "--method", "demonstrations", "--steps", "1", "--update", "anthropic:model")
+    assert command(*arguments).code == 0
