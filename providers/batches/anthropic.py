@@ -15,12 +15,12 @@ import orjson
 
 from semprop.providers.batches.calls import Calls
 from semprop.providers.batches.notes import Draft
+from semprop.providers.batches.pages import Pages
 from semprop.providers.batches.service import SKEW, End, Found, Line, Row, State, Status
 from semprop.providers.errors import ErrorClass, RetryError
 from semprop.providers.wire.classify import Reply
 from semprop.providers.wire.reading import count
 
-_PAGE = "100"
 _PATH = "/messages/batches"
 _DONE = ("succeeded", "errored", "canceled", "expired")
 _STATUSES: Mapping[str, int] = {
@@ -55,12 +55,9 @@ class AnthropicBatches:
         return _status(await self._calls.document("POST", _PATH, b'{"requests":[%b]}' % rows), self._calls)
 
     async def find(self, draft: Draft, others: Collection[str]) -> Found:
-        after: dict[str, str] = {}
         unsure = False
-        while True:
-            page = await self._calls.document("GET", _PATH, limit=_PAGE, **after)
-            data = page.get("data")
-            entries = [entry for entry in data if isinstance(entry, dict)] if isinstance(data, list) else []
+        pages = Pages(self._calls, _PATH, "after_id")
+        while (entries := await pages.next()) is not None:
             for entry in entries:
                 status = _status(entry, self._calls)
                 if status.id in others or status.total != len(draft.keys) or _made(entry) < draft.at - SKEW:
@@ -69,9 +66,9 @@ class AnthropicBatches:
                     unsure = True
                 elif await self._is_ours(status, draft):
                     return Found(status)
-            if not entries or not page.get("has_more") or _made(entries[-1]) < draft.at - SKEW:
-                return Found(None, unsure)
-            after = {"after_id": str(entries[-1].get("id"))}
+            if entries and _made(entries[-1]) < draft.at - SKEW:
+                break
+        return Found(None, unsure)
 
     async def discard(self, draft: Draft) -> None:
         """There are no files."""
@@ -106,7 +103,7 @@ def _made(document: Mapping[str, Any]) -> float:
     """When a batch was made, in seconds since 1970; infinite if it does not say."""
     try:
         return datetime.fromisoformat(str(document.get("created_at"))).timestamp()
-    except ValueError:
+    except (ValueError, OverflowError):
         return float("inf")
 
 

@@ -13,6 +13,7 @@ import orjson
 
 from semprop.providers.batches.calls import Calls
 from semprop.providers.batches.notes import Draft
+from semprop.providers.batches.pages import Pages
 from semprop.providers.batches.service import SKEW, End, Found, Line, Row, State, Status
 from semprop.providers.errors import ErrorClass, RetryError
 from semprop.providers.wire.classify import Reply
@@ -21,9 +22,16 @@ from semprop.providers.wire.reading import count
 META = "semprop"
 """The field of the metadata that holds our tag."""
 
-_RUNNING = ("validating", "in_progress", "finalizing", "cancelling")
+_STATES = {
+    "completed": State.OVER,
+    "expired": State.OVER,
+    "cancelled": State.OVER,
+    "failed": State.FAILED,
+}
+"""Words for a batch that nothing more comes of. Every other one is of a batch that goes on: taken for over without
+being it, its requests would be sent, and paid, once more."""
+
 _ENDS = {"batch_expired": End.EXPIRED, "batch_cancelled": End.CANCELED}
-_PAGE = "100"
 
 
 class OpenAIBatches:
@@ -98,17 +106,13 @@ class OpenAIBatches:
 
     async def _listed(self, path: str, since: float, **query: str) -> AsyncIterator[Mapping[str, Any]]:
         """The entries of a list, the latest first, back to a time."""
-        after: dict[str, str] = {}
-        while True:
-            page = await self._calls.document("GET", path, limit=_PAGE, **query, **after)
-            data = page.get("data")
-            entries = [entry for entry in data if isinstance(entry, dict)] if isinstance(data, list) else []
+        pages = Pages(self._calls, path, "after", query)
+        while (entries := await pages.next()) is not None:
             for entry in entries:
                 yield entry
             made = entries[-1].get("created_at") if entries else None
-            if not entries or not page.get("has_more") or (isinstance(made, int) and made < since - SKEW):
+            if isinstance(made, int) and made < since - SKEW:
                 return
-            after = {"after": _named(entries[-1], self._calls)}
 
 
 def _name(draft: Draft) -> str:
@@ -124,7 +128,7 @@ def _named(document: Mapping[str, Any], calls: Calls) -> str:
 
 def _status(document: Mapping[str, Any], calls: Calls) -> Status:
     word = str(document.get("status"))
-    state = State.RUNNING if word in _RUNNING else State.FAILED if word == "failed" else State.OVER
+    state = _STATES.get(word, State.RUNNING)
     counts = document.get("request_counts")
     counts = counts if isinstance(counts, dict) else {}
     files = [document.get(name) for name in ("output_file_id", "error_file_id")]

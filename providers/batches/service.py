@@ -10,8 +10,10 @@ from typing import NamedTuple, Protocol
 from semprop.providers.batches.notes import Draft
 from semprop.providers.wire.classify import Reply
 
-SKEW = 3_600.0
-"""Seconds by which the clocks of a service and of this machine may differ."""
+SKEW = 86_400.0
+"""Seconds by which the clocks of a service and of this machine may differ: a day, since a machine that takes local time
+for universal time is off by up to 14 hours. A batch that is not looked for is paid twice; one more that is costs a
+call."""
 
 
 class State(StrEnum):
