@@ -16,7 +16,7 @@ import orjson
 from semprop.providers.batches.calls import Calls
 from semprop.providers.batches.notes import Draft
 from semprop.providers.batches.pages import Pages
-from semprop.providers.batches.service import SKEW, End, Found, Line, Row, State, Status
+from semprop.providers.batches.service import NOBODY, SKEW, End, Found, Line, Row, State, Status, unread
 from semprop.providers.errors import ErrorClass, RetryError
 from semprop.providers.wire.classify import Reply
 from semprop.providers.wire.reading import count
@@ -92,8 +92,10 @@ class AnthropicBatches:
         first: list[str] = []
 
         def line(data: bytes) -> bool:
-            first.append(_row(data, status.id).custom_id)
-            return False
+            name = _row(data, status.id).custom_id
+            if name != NOBODY:
+                first.append(name)
+            return not first
 
         await self._calls.lines(f"{_PATH}/{status.id}/results", line)
         return bool(first) and first[0].startswith(f"{draft.tag}-")
@@ -122,12 +124,16 @@ def _row(data: bytes, batch: str) -> Row:
     """One line of results.
 
     Raises:
-        RetryError: it is none (TRANSIENT): it was cut.
+        RetryError: it was cut (TRANSIENT).
     """
     try:
-        line = orjson.loads(data)
-    except orjson.JSONDecodeError:
-        line = None
+        return _read(orjson.loads(data), data) or unread(data, batch)
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
+        # Not JSON; or JSON that is too deep to be written again.
+        return unread(data, batch)
+
+
+def _read(line: object, data: bytes) -> Row | None:
     match line:
         case {"custom_id": str(name), "result": {"type": "succeeded", "message": dict() as message}}:
             return Row(name, End.ANSWERED, Reply(200, {}, orjson.dumps(message)))
@@ -142,4 +148,4 @@ def _row(data: bytes, batch: str) -> Row:
             return Row(name, End.ANSWERED, Reply(status, {}, orjson.dumps({"type": "error", "error": inner})))
         case {"custom_id": str(name)}:
             return Row(name, End.ANSWERED, Reply(500, {}, data))
-    raise RetryError(f"the results of {batch} hold a line that is none: {data[:200]!r}", ErrorClass.TRANSIENT)
+    return None

@@ -21,7 +21,13 @@ from semprop.providers.transport import SharedSession, Transport
 from semprop.providers.wire.classify import Origin, Reply, classify
 
 Take = Callable[[bytes], bool]
-"""Takes a line; says whether it wants more."""
+"""Takes a line, with its end if it has one; says whether it wants more."""
+
+Alive = Callable[[], None]
+"""Is told that something came, so that the time begins anew."""
+
+SLOWEST = 50_000
+"""Bytes in a second that a line sends at the least: a large body has so much more time."""
 
 
 class Calls:
@@ -72,21 +78,23 @@ class Calls:
     async def _call(self, method: str, path: str, body: bytes | None, query: Mapping[str, str], content: str) -> Reply:
         found = bytearray()
 
-        async def read(response: aiohttp.ClientResponse) -> None:
+        async def read(response: aiohttp.ClientResponse, alive: Alive) -> None:
             found.extend(await response.read())
 
         return await self._sent(method, path, body, query, content, read, found)
 
     async def lines(self, path: str, take: Take) -> None:
-        """Give every line of a body to `take`, until that wants no more.
+        """Give every line of a body to `take`, until that wants no more. It may take as long as it will, while bytes
+        come within the seconds of a reply.
 
         Raises:
             ProviderError: it was refused, broke off, or holds a line of more bytes than a reply may have.
         """
         rest = bytearray()
 
-        async def read(response: aiohttp.ClientResponse) -> None:
+        async def read(response: aiohttp.ClientResponse, alive: Alive) -> None:
             async for chunk in response.content.iter_any():
+                alive()
                 rest.extend(chunk)
                 *whole, last = rest.split(b"\n")
                 if whole:
@@ -94,7 +102,7 @@ class Calls:
                 if len(rest) > self._settings.largest:
                     raise RetryError(f"{self.identity} sent a line without an end in {path}", ErrorClass.TRANSIENT)
                 for line in whole:
-                    if line.strip() and not take(bytes(line)):
+                    if line.strip() and not take(bytes(line) + b"\n"):
                         return
             if rest.strip():
                 take(bytes(rest))
@@ -108,7 +116,7 @@ class Calls:
         body: bytes | None,
         query: Mapping[str, str],
         content: str,
-        read: Callable[[aiohttp.ClientResponse], Any],
+        read: Callable[[aiohttp.ClientResponse, Alive], Any],
         found: bytearray,
     ) -> Reply:
         session, way = self._opened()
@@ -117,20 +125,25 @@ class Calls:
         if body is not None:
             headers.append(("Content-Type", content))
         fault: ProviderError
+        seconds = self._settings.timeout
         try:
-            with anyio.fail_after(self._settings.timeout):
+            with anyio.fail_after(seconds + len(body or b"") / SLOWEST) as scope:
+
+                def alive() -> None:
+                    scope.deadline = anyio.current_time() + seconds
+
                 async with session.request(
                     method, url, data=body, headers=headers, proxy=way.proxy, allow_redirects=False
                 ) as response:
                     if 200 <= response.status < 300:
-                        await read(response)
+                        await read(response, alive)
                     else:
                         found[:] = await response.read()
                     reply = Reply(response.status, response.headers, bytes(found))
         except aiohttp.ConnectionTimeoutError as error:
             fault = translated(error, self.identity, way.secrets)
         except TimeoutError:
-            words = f"{self.identity} did not answer {method} {path} within {self._settings.timeout:g} s"
+            words = f"{self.identity} did not answer {method} {path} within {seconds:g} s"
             fault = RetryError(words, ErrorClass.TRANSIENT)
         except (aiohttp.ClientError, OSError) as error:
             fault = translated(error, self.identity, way.secrets)

@@ -1,4 +1,5 @@
-"""How batches stand in a stack: requests that nobody waits for go that way, all others pass by.
+"""How batches stand in a stack: requests that nobody waits for go that way, all others pass by, except for those that
+stand in a batch already: they would be paid twice.
 
 A row is reserved at its worst before it is gathered, at the batch price, and settled by its usage. What a batch did not
 reach, or refused, costs nothing (both services document that); what ended without a word stays at the worst case. A
@@ -76,7 +77,9 @@ class Batching:
         """`send`, for those that somebody waits for."""
 
         async def complete(request: Request) -> Completion:
-            if request.admission.patient:
+            if request.admission.patient or (
+                self._batches.is_waiting and self._batches.holds(content_key(self._identity, request))
+            ):
                 return await self._in_batch(request)
             return await send(request)
 

@@ -52,11 +52,13 @@ class Load:
         is_driven: somebody does that.
         is_unsure: it may have been created, and the service's answer never came.
         is_over: nothing more will come of it.
+        contradicted: of those that arrived, which two lines differ about.
         looks: at its status so far.
     """
 
     asked: dict[str, Asked] = field(default_factory=dict)
     arrived: dict[str, Row | None] = field(default_factory=dict)
+    contradicted: dict[str, None] = field(default_factory=dict)
     draft: Draft | None = None
     keys: dict[str, None] = field(default_factory=dict)
     status: Status | None = None
@@ -111,16 +113,14 @@ class Results:
                 self.contradicted[key] = None
 
 
-def judged(
-    asked: Asked, row: Row | None, load: Load, origin: Origin, contradicted: bool = False
-) -> Completion | ProviderError:
+def judged(asked: Asked, row: Row | None, load: Load, origin: Origin) -> Completion | ProviderError:
     """What a line of results is for a request; None: there is no line.
 
     A `RetryError` is a request that may be in a later batch. Those that a service did not reach in time, or that were
     cancelled, are documented not to be charged: `attempts` is 0 for them.
     """
     name = load.name
-    if contradicted:
+    if asked.key in load.contradicted:
         return ProviderFailure(
             f"two different results came for one custom id of {name}: neither is believed", ErrorClass.TRANSIENT
         )

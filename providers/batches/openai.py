@@ -14,7 +14,7 @@ import orjson
 from semprop.providers.batches.calls import Calls
 from semprop.providers.batches.notes import Draft
 from semprop.providers.batches.pages import Pages
-from semprop.providers.batches.service import SKEW, End, Found, Line, Row, State, Status
+from semprop.providers.batches.service import SKEW, End, Found, Line, Row, State, Status, unread
 from semprop.providers.errors import ErrorClass, RetryError
 from semprop.providers.wire.classify import Reply
 from semprop.providers.wire.reading import count
@@ -151,12 +151,16 @@ def _row(data: bytes, batch: str) -> Row:
     """One line of results.
 
     Raises:
-        RetryError: it is none (TRANSIENT): it was cut.
+        RetryError: it was cut (TRANSIENT).
     """
     try:
-        line = orjson.loads(data)
-    except orjson.JSONDecodeError:
-        line = None
+        return _read(orjson.loads(data), data) or unread(data, batch)
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
+        # Not JSON; or JSON that is too deep to be written again.
+        return unread(data, batch)
+
+
+def _read(line: object, data: bytes) -> Row | None:
     match line:
         case {"custom_id": str(name), "response": {"status_code": int(status), "body": body, **more}}:
             identifier = more.get("request_id")
@@ -168,4 +172,4 @@ def _row(data: bytes, batch: str) -> Row:
             return Row(name, End.ANSWERED, Reply(500, {}, orjson.dumps({"error": {"code": code, **more}})))
         case {"custom_id": str(name)}:
             return Row(name, End.ANSWERED, Reply(500, {}, data))
-    raise RetryError(f"the results of {batch} hold a line that is none: {data[:200]!r}", ErrorClass.TRANSIENT)
+    return None

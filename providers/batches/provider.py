@@ -93,6 +93,15 @@ class Batches:
             asked.waiting -= 1
             self._left(asked)
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether there is a batch whose results are not all used."""
+        return bool(self._loads)
+
+    def holds(self, key: str) -> bool:
+        """Whether a batch was, or is, to answer this request."""
+        return any(key in load.keys for load in self._loads if not load.is_over)
+
     def drafts(self, notes: Iterable[Note]) -> list[Draft]:
         """The batches that were noted and may be at the service, in their order."""
         return [draft for draft in drafts(notes).values() if draft.who == self._identity and not draft.is_void]
@@ -240,24 +249,23 @@ class Batches:
             if names:
                 _log.warning(what, provider=self._identity, batch=load.name, rows=len(names), first=names[0])
         unread: dict[str, None] = {}
+        load.contradicted = found.contradicted
         for key in load.keys:
             asked, row = load.asked.pop(key, None), found.rows.get(key)
             if asked is None:
                 load.arrived[key] = row
                 unread[key] = None
             else:
-                self._end(asked, self._judged(asked, row, load, key in found.contradicted))
+                self._end(asked, self._judged(asked, row, load))
         load.keys = unread
         load.is_over = not unread
         self._later()  # What failed comes again, and nobody will say that it is all there is.
         load.is_due = False
         self._forget_over()
 
-    def _judged(
-        self, asked: Asked, row: Row | None, load: Load, contradicted: bool = False
-    ) -> Completion | ProviderError:
+    def _judged(self, asked: Asked, row: Row | None, load: Load) -> Completion | ProviderError:
         """What a line of results is for a request; a field that the model refuses is not sent again."""
-        outcome = judged(asked, row, load, self._calls.origin, contradicted)
+        outcome = judged(asked, row, load, self._calls.origin)
         if isinstance(outcome, ProviderError) and row is not None and row.reply is not None:
             name = asked.wire.refused_field(row.reply, asked.request)
             if name is not None and (changed := asked.wire.without(name)) != asked.wire:

@@ -1,4 +1,4 @@
-"""What a batch API is to whoever uses it: the seam between the two services and everything else. Types only."""
+"""What a batch API is to whoever uses it: the seam between the two services and everything else. Pure."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from semprop.providers.batches.notes import Draft
+from semprop.providers.errors import ErrorClass, RetryError
 from semprop.providers.wire.classify import Reply
 
 SKEW = 86_400.0
@@ -63,6 +64,22 @@ class Row(NamedTuple):
     reply: Reply | None
 
 
+NOBODY = "(no row)"
+"""The custom id of a line that is no row."""
+
+
+def unread(data: bytes, batch: str) -> Row:
+    """What a line of results is that cannot be read: one of nobody's if it is whole, since it would be the same the
+    next time, too.
+
+    Raises:
+        RetryError: it has no end: it was cut (TRANSIENT).
+    """
+    if data.endswith(b"\n"):
+        return Row(NOBODY, End.ANSWERED, None)
+    raise RetryError(f"the results of {batch} end in a line that is none: {data[:200]!r}", ErrorClass.TRANSIENT)
+
+
 class Found(NamedTuple):
     """What a search for a batch gave. `unsure`: one that may be it is not over yet, and cannot be told before;
     `is_none`: none can have been created."""
@@ -101,7 +118,7 @@ class Service(Protocol):
         """How a batch goes."""
 
     async def results(self, status: Status, take: Callable[[Row], None]) -> None:
-        """Give every line of the results to `take`, in the order in which they come."""
+        """Give every line of the results to `take`, in the order in which they come; see `unread`."""
 
     async def cancel(self, name: str) -> Status:
         """Stop a batch: what was answered stays answered."""

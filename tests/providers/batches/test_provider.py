@@ -246,3 +246,17 @@ async def test_a_service_that_is_out_of_reach_ends_the_run_and_not_the_batch(ser
     (reply,) = await together(connected(service), ["mine"])
     assert reply.text == "re: mine"
     assert len(service.held) == 1
+
+
+async def test_two_lines_that_differ_are_not_believed_by_whoever_asks_later(service):
+    service.rows = lambda held: [*lines(held), *(row._replace(reply=answer("other")) for row in lines(held))]
+    batches = connected(service)
+    stays, leaves = (asyncio.ensure_future(batches.complete(asked(text), key_of(text))) for text in ("stays", "leaves"))
+    await asyncio.sleep(0)
+    batches.quiescent()
+    await service.clock.sleep(5.0)
+    leaves.cancel()
+    with pytest.raises(ProviderFailure, match="two different results"):
+        await stays
+    with pytest.raises(ProviderFailure, match="two different results"):
+        await batches.complete(asked("leaves"), key_of("leaves"))

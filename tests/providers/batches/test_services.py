@@ -7,9 +7,10 @@ import orjson
 import pytest
 
 from semprop.providers.batches.anthropic import AnthropicBatches
+from semprop.providers.batches.loads import Results
 from semprop.providers.batches.notes import Draft
 from semprop.providers.batches.openai import OpenAIBatches
-from semprop.providers.batches.service import State
+from semprop.providers.batches.service import State, Status
 from semprop.providers.errors import RetryError
 
 AT = 1.8e9
@@ -97,4 +98,52 @@ async def test_a_batch_is_found_though_this_machine_took_local_time_for_universa
     page = {"data": [listed("mine", AT - 14 * 3600)], "has_more": False}
     line = orjson.dumps({"custom_id": "tag0-a", "result": {"type": "expired"}})
     found = await AnthropicBatches(Told({("GET", "/messages/batches"): page}, [line])).find(DRAFT, ())
+    assert found.status is not None
+
+
+GOOD = {
+    "openai": {"custom_id": "tag0-b", "response": {"status_code": 200, "body": {}}},
+    "anthropic": {"custom_id": "tag0-b", "result": {"type": "succeeded", "message": {}}},
+}
+
+
+ODD = (b'{"custom_id":"tag0-a","result":NaN}', b"[]", b'{"custom_id":7}', b"\xff{")
+
+
+def deep(outer, first, second):
+    value = b'"succeeded"' if first == "type" else b"200"
+    inner = b"[" * 500 + b"]" * 500
+    return b'{"custom_id":"tag0-a","%b":{"%b":%b,"%b":{"x":%b}}}' % (
+        *(name.encode() for name in (outer, first)),
+        value,
+        second.encode(),
+        inner,
+    )
+
+
+@pytest.mark.parametrize("kind", GOOD)
+@pytest.mark.parametrize("odd", [*ODD, deep("response", "status_code", "body"), deep("result", "type", "message")])
+async def test_a_whole_line_that_is_none_takes_no_other_line_with_it(kind, odd):
+    # It stays as it is however often it is fetched: the run could never go on, and what is paid would be lost.
+    calls = Told({}, [odd + b"\n", orjson.dumps(GOOD[kind])])
+    service = AnthropicBatches(calls) if kind == "anthropic" else OpenAIBatches(calls, "/v1/x")
+    found = Results(DRAFT)
+    await service.results(Status("b", State.OVER, "", results=("file",)), found.take)
+    assert "b" in found.rows
+    # What the other service says at this place is a failure of its own request.
+    assert len(found.foreign) == ("a" not in found.rows)
+
+
+@pytest.mark.parametrize("kind", GOOD)
+async def test_a_last_line_that_was_cut_is_fetched_again(kind):
+    calls = Told({}, [orjson.dumps(GOOD[kind])[:-9]])
+    service = AnthropicBatches(calls) if kind == "anthropic" else OpenAIBatches(calls, "/v1/x")
+    with pytest.raises(RetryError):
+        await service.results(Status("b", State.OVER, "", results=("file",)), Results(DRAFT).take)
+
+
+async def test_a_batch_is_ours_by_the_first_line_that_can_be_read():
+    page = {"data": [listed("mine", AT)], "has_more": False}
+    line = orjson.dumps({"custom_id": "tag0-a", "result": {"type": "expired"}})
+    found = await AnthropicBatches(Told({("GET", "/messages/batches"): page}, [b"NaN\n", line])).find(DRAFT, ())
     assert found.status is not None

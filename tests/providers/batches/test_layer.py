@@ -1,0 +1,55 @@
+"""Which way a request goes where there is a batch API: what may be answered, and paid, by a batch goes no other way."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from semprop.providers.base import Completion, Usage
+from semprop.providers.batches.layer import Batching, Costs
+from semprop.providers.batches.terms import BatchTerms
+from semprop.providers.pictures import UNTOLD
+from semprop.providers.prices import Free
+from semprop.providers.scripted import VirtualClock
+from semprop.providers.valve import Valve
+from tests.providers.batches.serving import WHO, Service, asked, connected, key_of, submissions
+
+
+def layered(service, sent):
+    async def send(request):
+        sent.append(request)
+        return Completion("alone", usage=Usage())
+
+    batches = connected(service)
+    layer = Batching(batches, WHO, BatchTerms(), Costs(Free(), UNTOLD, Valve()), None)
+    return batches, layer.around(send)
+
+
+def impatient(text):
+    request = asked(text)
+    return replace(request, admission=request.admission._replace(patient=False))
+
+
+async def test_what_somebody_waits_for_goes_alone():
+    sent = []
+    _, complete = layered(Service(VirtualClock()), sent)
+    assert (await complete(impatient("now"))).text == "alone"
+    assert len(sent) == 1
+
+
+async def test_what_stands_in_a_batch_of_an_earlier_sitting_is_fetched_from_there_though_somebody_waits_for_it_now():
+    # A run that is gone on with under other phases of --batch would pay for it twice.
+    service, sent = Service(VirtualClock()), []
+    batches, complete = layered(service, sent)
+    task = asyncio.ensure_future(complete(asked("gate")))
+    await asyncio.sleep(0)
+    batches.quiescent()
+    await service.clock.sleep(5.0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    _, complete = layered(service, sent)
+    assert (await complete(impatient("gate"))).text == "re: gate"
+    assert (await complete(impatient("other"))).text == "alone"
+    assert len(sent) == 1
+    assert submissions(service) == {key_of("gate"): 1}
