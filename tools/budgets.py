@@ -12,7 +12,8 @@ import orjson
 
 from semprop.engine.errors import SpecificationError
 from semprop.engine.outcomes import Failure
-from semprop.engine.training.runs import Call, Run
+from semprop.engine.training.calls import Call
+from semprop.engine.training.runs import Run
 from semprop.providers.base import Completion, Usage
 from semprop.providers.budget import NOTHING, PER_MESSAGE, PER_REQUEST, Amount, Caps, most_picodollars, settled
 from semprop.providers.layers import Price
@@ -74,7 +75,7 @@ def amount_of(call: Call, price: Price) -> Amount:
     """What the attempts at one position may have cost."""
     worst = _worst(call.request, price)
     total = NOTHING
-    for charge in call.charges:
+    for charge in call.charges if call.charge is None else (call.charge, *call.charges):
         total += _all(worst, charge.attempts) if charge.spent is None else Amount.of(charge.spent)
         if charge.is_open:
             total += worst

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import lru_cache, partial
-from itertools import groupby, islice
+from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -15,16 +15,16 @@ import orjson
 
 from semprop.engine.errors import StorageError, UsageError
 from semprop.engine.graph_json import Functions, from_json
-from semprop.engine.outcomes import Failure, Outcome, Position, outcome_of
+from semprop.engine.outcomes import Outcome, Position, outcome_of
 from semprop.engine.parameters import Parameters, value_of
 from semprop.engine.training.bodies import MEND, unpacked
+from semprop.engine.training.calls import Call, call_of
 from semprop.engine.training.groups import Entries
 from semprop.engine.training.lock import is_running
 from semprop.engine.training.program import Program
 from semprop.engine.training.reading import Reader, check_version
-from semprop.engine.training.records import CALLS, NOTED, SETTLED, Kind, expanded, position_text, text_of
-from semprop.engine.training.telemetry import Earlier
-from semprop.providers.base import Completion, Lost, Note
+from semprop.engine.training.records import CALLS, NOTED, SETTLED, expanded, position_text, text_of
+from semprop.providers.base import Completion, Note
 
 LOST = "[this text was lost: the record that held it was damaged, and was not salvaged]"
 """Stands in a request that names a text whose record is gone."""
@@ -48,69 +48,6 @@ class Exchange:
     role: str
     request: dict[str, Any]
     outcome: Outcome | None
-
-
-@dataclass(frozen=True, slots=True)
-class Charge:
-    """What the attempts of one asking may have cost, as a budget counted it. `is_open`: a further attempt was about to
-    be sent, whose cost is not in it and not known."""
-
-    attempts: int
-    spent: dict[str, Any] | None
-    is_open: bool
-
-    @property
-    def lost(self) -> tuple[Lost, ...]:
-        """The attempts that gave no reply, as far as they were told apart."""
-        return () if self.spent is None else tuple(Lost(*each) for each in self.spent.get("lost", ()))
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """What was sent to a provider at one position, in all sittings.
-
-    Attributes:
-        outcome: what came of it, if anything did.
-        charges: of each asking whose cost is more than its outcome tells.
-        unknown: askings of which only the intent is on record: one attempt of each may have been charged.
-        request: what was asked.
-    """
-
-    position: Position
-    role: str
-    outcome: Outcome | None
-    charges: tuple[Charge, ...]
-    unknown: int
-    request: dict[str, Any]
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether the cost of the outcome is not among the charges."""
-        outcome = self.outcome
-        if not isinstance(outcome, Completion | Failure):
-            return False
-        return all(charge.is_open or charge.attempts != outcome.attempts for charge in self.charges)
-
-    @property
-    def unanswered(self) -> int:
-        """Attempts of askings without an outcome, which may have been charged."""
-        sent = sum(charge.attempts + charge.is_open for charge in self.charges)
-        if isinstance(self.outcome, Completion | Failure) and not self.is_plain:
-            sent -= self.outcome.attempts
-        return sent + self.unknown
-
-    @property
-    def lost(self) -> Earlier:
-        """The attempts that gave no reply."""
-        of_outcome: tuple[Lost, ...] | None = None
-        others: list[Lost] = []
-        told = not isinstance(self.outcome, Completion | Failure)
-        for charge in self.charges:
-            if not told and not charge.is_open and charge.attempts == self.outcome.attempts:  # type: ignore[union-attr]
-                told, of_outcome = True, None if charge.spent is None else charge.lost
-            else:
-                others += charge.lost
-        return Earlier(of_outcome, tuple(others))
 
 
 class Run:
@@ -160,7 +97,9 @@ class Run:
         batched = {key: None for note in self.notes() for key in note.document.get("keys", ())}
         with self._reader.connected() as connection, self._whole() as whole:
             for position, group in groupby(connection.execute(CALLS), itemgetter(0)):
-                call = _call(position, [tuple(row[1:]) for row in group], whole, batched)
+                rows = list(group)
+                told = ((kind, role, body) for _, kind, role, body, _ in rows)
+                call = call_of(_at(position), told, whole, any(row[-1] in batched for row in rows))
                 if call is not None:
                     yield call
 
@@ -175,14 +114,11 @@ class Run:
         asked = self._rows(REPAIRS, ())
         roles = {position_text(repaired(Position(*orjson.loads(position)))): role for position, role in asked}
         seen: dict[str, None] = {}
-        for chunk in chunked(roles, AT_ONCE):
-            marks = ",".join("?" * len(chunk))
-            query = f"{REPLIES} AND a.position IN ({marks}) ORDER BY o.id"
-            for position, key, body in self._rows(query, tuple(chunk)):
-                outcome = outcome_of(unpacked(body))
-                if key not in seen and isinstance(outcome, Completion):
-                    seen[key] = None
-                    yield Position(*orjson.loads(position)), roles[position], outcome
+        for position, key, body in self._rows(REPLIES, (orjson.dumps(tuple(roles)).decode(),)):
+            outcome = outcome_of(unpacked(body))
+            if key not in seen and isinstance(outcome, Completion):
+                seen[key] = None
+                yield Position(*orjson.loads(position)), roles[position], outcome
 
     def last_written(self, since: float, until: float | None = None) -> float:
         """When the last row of a request was written in a stretch of time (seconds since 1970); `since` if none was."""
@@ -257,19 +193,9 @@ REPAIRS = "SELECT position, role FROM entries WHERE kind = 'intent' AND position
 
 REPLIES = (
     "SELECT a.position, o.key, o.body FROM entries a JOIN entries o ON o.key = a.key AND o.kind = 'outcome' "
-    "WHERE a.kind IN ('outcome', 'link')"
+    "WHERE a.kind IN ('outcome', 'link') AND a.position IN (SELECT value FROM json_each(?)) ORDER BY o.id"
 )
-"""What answers positions."""
-
-AT_ONCE = 500
-"""Positions that one query names."""
-
-
-def chunked(texts: Iterable[str], size: int) -> Iterator[list[str]]:
-    """The texts, so many at a time."""
-    waiting = iter(texts)
-    while chunk := list(islice(waiting, size)):
-        yield chunk
+"""What answers positions, which are given as a JSON array of texts: all at once, since each query reads all records."""
 
 
 def repaired(position: Position) -> Position:
@@ -277,36 +203,11 @@ def repaired(position: Position) -> Position:
     return position.moved(slot=position.slot.removesuffix("repair").rstrip(":-"))
 
 
-def _call(
-    position: str,
-    rows: list[tuple[Any, ...]],
-    whole: Callable[[bytes], dict[str, Any]],
-    batched: Mapping[str, None],
-) -> Call | None:
-    """What the records of one position say; None if nothing was asked there. `batched` are the keys of requests that
-    stand in a batch: what becomes of them is counted when its results are fetched."""
-    intents = [(role, body) for kind, role, body, _ in rows if kind == Kind.INTENT]
-    if not intents:
-        return None
-    answers = [body for kind, _, body, _ in rows if kind in (Kind.OUTCOME, Kind.FAULT)]
-    outcome = outcome_of(unpacked(answers[0])) if answers else None
-    told: list[Charge] = []
-    for body in (unpacked(body) for kind, _, body, _ in rows if kind == Kind.CHARGE):
-        charge = Charge(body["attempts"], body["spent"], body["open"])
-        # One asking says more and more of its attempts, until it is over; the next begins anew.
-        if told and told[-1].is_open and charge.attempts > told[-1].attempts:
-            told[-1] = charge
-        else:
-            told.append(charge)
-    role, request = intents[-1]
+def _at(position: str) -> Position:
     try:
-        at = Position(*orjson.loads(position))
+        return Position(*orjson.loads(position))
     except (orjson.JSONDecodeError, TypeError) as error:
         raise StorageError(f"a row of the journal was damaged on the disk: it is at no position; {MEND}") from error
-    call = Call(at, role, outcome, tuple(told), 0, whole(request))
-    if any(key in batched for *_, key in rows):
-        return call
-    return replace(call, unknown=max(0, len(intents) - len(told) - call.is_plain))
 
 
 def load(path: Path | str, functions: Functions | None = None) -> Program:

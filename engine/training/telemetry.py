@@ -134,7 +134,8 @@ class Telemetry:
         self, position: Position, role: str, outcome: Outcome | None, unanswered: int, lost: Earlier = Earlier()
     ) -> None:
         """Count what an earlier sitting of the run sent at a position."""
-        if isinstance(outcome, Completion | Failure):
+        # A reply without attempts was found elsewhere: nothing was sent for it.
+        if isinstance(outcome, Failure) or (isinstance(outcome, Completion) and outcome.attempts):
             self.called(position, role, outcome, lost.answered)
         if unanswered:
             self.unanswered(position, unanswered, role, lost.unanswered)
