@@ -21,8 +21,8 @@ Given = str | Image
 
 
 def words_of(given: Given) -> str:
-    """An input where only text can stand; a picture is told by form, size and digest (`Image.words`)."""
-    return given.words if isinstance(given, Image) else given
+    """An input where only text can stand; a picture is told by form, size and digest (`Image.text`)."""
+    return given.text if isinstance(given, Image) else given
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,7 +110,7 @@ def shown(value: Value | Failure) -> str:
         case str():
             return value
         case Image():
-            return value.words
+            return value.text
         case Failure():
             return f"[no value: {value.words}]"
         case Demonstrations() | Number() | Array():

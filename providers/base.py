@@ -358,9 +358,6 @@ def content_key(identity: str, request: Request) -> str:
 
 def _content_document(message: Message) -> tuple[object, ...]:
     """What a message says, however it is cut into parts; a picture by all of its digest."""
-    parts = message.parts
-    if len(parts) == 1 and isinstance(parts[0], Text):
-        return (parts[0].text,)
     if not message.images:
         return (message.text,)
     return tuple([piece if isinstance(piece, str) else (piece.media_type, piece.digest) for piece in message.pieces])

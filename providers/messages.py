@@ -57,7 +57,7 @@ class Image:
         raise ValueError(f"{len(data)} bytes that begin with {data[:8]!r} are no PNG, JPEG, GIF or WebP picture")
 
     @property
-    def words(self) -> str:
+    def text(self) -> str:
         """What stands for it where only text can: its form, its size and its digest, never its bytes."""
         return f"[a picture, not shown here: {self.media_type}, {len(self.data):,} bytes, {self.digest[:12]}]"
 
@@ -88,16 +88,18 @@ class Message(NamedTuple):
 
     @property
     def text(self) -> str:
-        """All parts, joined without a separator; a picture is in words (`Image.words`)."""
+        """All parts, joined without a separator; a picture is in words (`Image.text`)."""
         parts = self.parts
-        if len(parts) == 1 and isinstance(parts[0], Text):
-            return parts[0].text
-        return "".join([part.text if isinstance(part, Text) else part.words for part in parts])
+        return parts[0].text if len(parts) == 1 else "".join([part.text for part in parts])
 
     @property
     def images(self) -> tuple[Image, ...]:
         """Its pictures, in their order."""
-        return tuple([part for part in self.parts if isinstance(part, Image)])
+        # Most messages hold none, and each is looked at for every call: a loop is half the price of a comprehension.
+        for part in self.parts:
+            if type(part) is Image:
+                return tuple([part for part in self.parts if isinstance(part, Image)])
+        return ()
 
     @property
     def pieces(self) -> tuple[str | Image, ...]:

@@ -120,7 +120,10 @@ class Asker:
             identity = f"{identity}|{self._pin(position)}"
         ledger, key = self._ledger, content_key(identity, call.request)
         outcome = self._replayed(position, key) if ledger.replaying else None
-        if outcome is None:
+        if outcome is not None:
+            # Who answered in an earlier sitting is not hopeless now.
+            self._worked[self._roles[call.role][1]] += is_usable(outcome)
+        else:
             outcome = ledger.stored(key)
             dispatcher = self._patient if position.phase in self._batched else self._dispatcher
             shared = outcome is not None or dispatcher.shares(key)

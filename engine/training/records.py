@@ -132,7 +132,7 @@ def shortened(request: Request, place: Callable[[str], int]) -> dict[str, Any]:
         return parts[0] if len(parts) == 1 and isinstance(parts[0], str) else parts
 
     def _pictured(image: Image) -> dict[str, object]:
-        return {"picture": image.words, "at": place(image.url)}
+        return {"picture": image.text, "at": place(image.url)}
 
     return request_document(request, content)
 

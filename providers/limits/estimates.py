@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from semprop.providers.base import Request, Text, Usage
+from semprop.providers.base import Request, Usage
 
 PRIOR = 0.25
 """Tokens per character before anything is learned: four characters a token, as in English text."""
@@ -126,5 +126,5 @@ def length(request: Request) -> int:
     total = 0
     for message in request.messages:
         for part in message.parts:
-            total += len(part.text if isinstance(part, Text) else part.words)
+            total += len(part.text)
     return total

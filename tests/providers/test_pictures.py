@@ -104,14 +104,14 @@ def test_a_key_is_of_the_bytes_of_a_picture_and_not_of_how_texts_are_cut() -> No
         changed = Request((Message("user", (Text("What is it?"), other, Text("Be brief."))),))
         assert content_key("i", changed) != key
     # A text that reads as the picture's words is another question.
-    told = Request((Message.of("user", f"What is it?{picture().words}Be brief."),))
+    told = Request((Message.of("user", f"What is it?{picture().text}Be brief."),))
     assert content_key("i", told) != key
     assert SEEN.messages[0].text == told.messages[0].text
 
 
 def test_what_stands_for_a_picture_in_words_never_holds_its_bytes() -> None:
     image = picture(640, 480)
-    assert image.words == f"[a picture, not shown here: image/png, {len(image.data):,} bytes, {image.digest[:12]}]"
+    assert image.text == f"[a picture, not shown here: image/png, {len(image.data):,} bytes, {image.digest[:12]}]"
     assert "IHDR" not in repr(image)
 
 

@@ -246,7 +246,7 @@ async def test_a_log_that_could_not_be_folded_in_for_want_of_room_is_no_damage(k
 # The file ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("share", [0.5, 0.7, 0.95])
+@pytest.mark.parametrize("share", [0.5, 0.7, 0.75, 0.95])
 async def test_of_a_file_that_ends_early_what_can_be_read_is_kept_and_gone_on_with(share, folded, whole):
     file = folded / FILE_NAME
     data = file.read_bytes()
