@@ -18,7 +18,7 @@ from semprop.providers.base import Message, Request, Stop, Text, Usage
 from semprop.providers.wire.classify import Origin, Reply
 from semprop.providers.wire.constraints import name_of, schema_of, unwrapped
 from semprop.providers.wire.framing import Framed, Said, stop_of
-from semprop.providers.wire.reading import count, document_of, malformed
+from semprop.providers.wire.reading import count, document_of, malformed, rewritten
 from semprop.providers.wire.sse import Event
 
 VERSION = "2023-06-01"
@@ -133,7 +133,7 @@ def _text_of(blocks: Sequence[object]) -> str:
     known = [block for block in blocks if isinstance(block, dict)]
     tools = [block.get("input") for block in known if block.get("type") == "tool_use"]
     if tools:
-        return orjson.dumps(tools[0]).decode()
+        return rewritten(tools[0]).decode()
     texts = (block.get("text") for block in known if block.get("type") == "text")
     return "".join(text for text in texts if isinstance(text, str))
 
@@ -207,10 +207,12 @@ class MessageFold:
             joined = "".join(self._parts[index])
             if block.get("type") == "tool_use":
                 try:
-                    blocks.append({**block, "input": orjson.loads(joined) if joined else block.get("input")})
-                except orjson.JSONDecodeError:
-                    # Cut at its limit of tokens: what came is the text, for the reader to judge.
+                    given = orjson.loads(joined) if joined else block.get("input")
+                    orjson.dumps(given)
+                    blocks.append({**block, "input": given})
+                except (orjson.JSONDecodeError, orjson.JSONEncodeError):
+                    # Cut at its limit of tokens, or nested without end: what came is the text, for the reader to judge.
                     blocks.append({"type": "text", "text": joined})
             elif block.get("type") == "text":
                 blocks.append({**block, "text": f"{block.get('text', '')}{joined}"})
-        return orjson.dumps({**self._message, "content": blocks})
+        return rewritten({**self._message, "content": blocks})

@@ -11,13 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import orjson
-
 from semprop.providers.base import Choices, JsonSchema, Message, Request, Stop, TokenLogprob, Usage
 from semprop.providers.wire.classify import Origin, Reply
 from semprop.providers.wire.constraints import schema_of, with_own
 from semprop.providers.wire.framing import Framed, Said, logprob_pair, logprob_pairs, stop_of
-from semprop.providers.wire.reading import count, document_of, malformed
+from semprop.providers.wire.reading import count, document_of, malformed, rewritten
 from semprop.providers.wire.sse import Event
 
 _STOPS: Mapping[str, Stop] = {
@@ -239,8 +237,8 @@ class CandidateFold:
         if not self._ended:
             return b""
         if not self._candidate:
-            return orjson.dumps(self._frame)
+            return rewritten(self._frame)
         candidate = {**self._candidate, "content": {"role": "model", "parts": self._parts}}
         if self._logprobs["chosenCandidates"]:
             candidate["logprobsResult"] = self._logprobs
-        return orjson.dumps({**self._frame, "candidates": [candidate]})
+        return rewritten({**self._frame, "candidates": [candidate]})

@@ -21,7 +21,7 @@ from semprop.providers.wire.classify import Origin, Reply, classify
 from semprop.providers.wire.constraints import is_strict, name_of, schema_of, unwrapped
 from semprop.providers.wire.framing import Framed, Said, stop_of, token_logprobs
 from semprop.providers.wire.openai_stream import ChatFold
-from semprop.providers.wire.reading import count, malformed, text_parts
+from semprop.providers.wire.reading import count, malformed, rewritten, text_parts
 
 SURELY = 8_192
 """Bytes of a prompt from which on too few tokens mean that it was cut; short ones may be anything."""
@@ -160,7 +160,7 @@ class OpenAIFormat(Framed):
         return fields
 
     def _refusal_inside(self, reply: Reply, choice: Mapping[str, object]) -> ProviderError:
-        body = orjson.dumps({"error": choice.get("error") or "the endpoint's model failed while it answered"})
+        body = rewritten({"error": choice.get("error") or "the endpoint's model failed while it answered"})
         return classify(Reply(reply.status, reply.headers, body), self.origin)
 
 

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
-
-from semprop.providers.wire.reading import document_of
+from semprop.providers.wire.reading import document_of, rewritten
 from semprop.providers.wire.sse import DONE, Event
 
 _FRAME = ("id", "model")
@@ -52,7 +50,7 @@ class ChatFold:
 
     def _choice(self, choice: dict[str, Any]) -> bool:
         if choice.get("error"):
-            self._failed = orjson.dumps({"error": choice["error"]})
+            self._failed = rewritten({"error": choice["error"]})
             return False
         self._seen = True
         delta = choice.get("delta")
@@ -82,4 +80,4 @@ class ChatFold:
             "finish_reason": self._finish,
             "logprobs": {"content": self._logprobs} if self._logprobs else None,
         }
-        return orjson.dumps({**self._frame, "choices": [choice], "usage": self._usage})
+        return rewritten({**self._frame, "choices": [choice], "usage": self._usage})

@@ -42,6 +42,15 @@ def document_of(event: Event) -> dict[str, Any] | None:
     return document if isinstance(document, dict) else None
 
 
+def rewritten(document: object) -> bytes:
+    """What was read out of a body or an event, as JSON again; empty, which no reader takes for a reply, where it nests
+    deeper than can be written (254 levels, where 1,024 can be read)."""
+    try:
+        return orjson.dumps(document)
+    except orjson.JSONEncodeError:
+        return b""
+
+
 def malformed(origin: Origin, spoken: str, what: str) -> RetryError:
     """The fault of a successful reply that cannot be used."""
     return RetryError(
@@ -52,10 +61,14 @@ def malformed(origin: Origin, spoken: str, what: str) -> RetryError:
     )
 
 
+MOST = 10**12
+"""Tokens, or requests, that nobody has had in one reply: sums of larger numbers would not fit where they are kept."""
+
+
 def count(value: object) -> int | None:
     """A count of tokens; None for anything else."""
     # Not isinstance: true and false are integers too.
-    return value if type(value) is int and value >= 0 else None
+    return value if type(value) is int and 0 <= value <= MOST else None
 
 
 def text_parts(content: object, kind: str = "text") -> str:

@@ -11,13 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import orjson
-
 from semprop.providers.base import Message, Request, Stop, Usage
 from semprop.providers.wire.classify import Origin, Reply, classify
 from semprop.providers.wire.constraints import is_strict, name_of, schema_of, unwrapped, with_own
 from semprop.providers.wire.framing import Framed, Said, stop_of, token_logprobs
-from semprop.providers.wire.reading import count, document_of, malformed, text_parts
+from semprop.providers.wire.reading import count, document_of, malformed, rewritten, text_parts
 from semprop.providers.wire.sse import Event
 
 _REASONS: Mapping[str, Stop] = {"max_output_tokens": Stop.LENGTH, "content_filter": Stop.FILTER}
@@ -48,7 +46,7 @@ class ResponsesFormat(Framed):
     def said(self, document: Mapping[str, Any], reply: Reply, request: Request) -> Said:
         if document.get("status") == "failed":
             error = document.get("error") or {"message": "the response failed, and nothing was said of why"}
-            raise classify(replace(reply, body=orjson.dumps({"error": error})), self.origin)
+            raise classify(replace(reply, body=rewritten({"error": error})), self.origin)
         output = document.get("output")
         if not isinstance(output, list):
             raise malformed(self.origin, self.SPOKEN, "it holds no output")
@@ -147,12 +145,12 @@ class ResponseFold:
                 "type": "response.completed" | "response.incomplete" | "response.failed",
                 "response": dict() as whole,
             }:
-                self._body = orjson.dumps(whole)
+                self._body = rewritten(whole)
             case {"error": dict()}:
                 self._failed = event.data
             case {"type": "error"}:
                 said = {name: value for name, value in document.items() if name != "type"}
-                self._failed = orjson.dumps({"error": said})
+                self._failed = rewritten({"error": said})
             case {"type": "response.output_text.delta" | "response.refusal.delta", "delta": str(piece)}:
                 return bool(piece)
         return False
