@@ -1,7 +1,7 @@
 """Single calls of a batch API over a session: any method, and bodies that are read line by line.
 
-Takes an endpoint's settings; gives replies. Raises what `classify` makes of a refusal and `RetryError` where no reply
-came. Follows no redirect and sends a key to no other host.
+Takes an endpoint's settings; gives replies. Raises `StopError` for a refusal, and `RetryError` for one that passes and
+where no reply came. Follows no redirect and sends a key to no other host.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import anyio
 import orjson
 
 from semprop.providers.connection import HttpSettings, Route, find_key, route
-from semprop.providers.errors import ErrorClass, ProviderError, RetryError
+from semprop.providers.errors import ErrorClass, ItemError, ProviderError, RetryError, StopError
 from semprop.providers.http import WireFormat, translated
 from semprop.providers.transport import SharedSession, Transport
 from semprop.providers.wire.classify import Origin, Reply, classify
@@ -63,7 +63,8 @@ class Calls:
         """The JSON object that a call gives; a body that is bytes is sent as it is.
 
         Raises:
-            ProviderError: it was refused, or gave none.
+            StopError: it was refused.
+            RetryError: it may be made again; it gave none, or no object.
         """
         data = body if body is None or isinstance(body, bytes) else orjson.dumps(body)
         reply = await self._call(method, path, data, query, content)
@@ -88,7 +89,8 @@ class Calls:
         come within the seconds of a reply.
 
         Raises:
-            ProviderError: it was refused, broke off, or holds a line of more bytes than a reply may have.
+            StopError: it was refused.
+            RetryError: it may be made again; it broke off, or holds a line of more bytes than a reply may have.
         """
         rest = bytearray()
 
@@ -150,9 +152,22 @@ class Calls:
         else:
             if 200 <= reply.status < 300:
                 return reply
-            raise classify(reply, self.origin)
+            raise self._refused(classify(reply, self.origin))
         # Outside the handler: aiohttp's errors carry the request's headers.
         raise fault
+
+    def _refused(self, error: ProviderError) -> ProviderError:
+        """What a refusal is: no call here is one request's own, so none may end as that request's failure."""
+        if not isinstance(error, ItemError):
+            return error
+        mend = "give `batch` of the provider fewer `rows`" if error.status == 413 else "see its own words"
+        return StopError(
+            f"{self.identity} refused a call of its batch API, not a request in a batch: {mend}. {error}",
+            ErrorClass.CONFIGURATION,
+            status=error.status,
+            attempts=error.attempts,
+            limits=error.limits,
+        )
 
     def _opened(self) -> tuple[aiohttp.ClientSession, Route]:
         if self._session is None or self._way is None:

@@ -29,6 +29,9 @@ FAILED = 12
 _QUEUE_FULL = ("token_limit_exceeded",)
 """Why a batch is refused that would be taken later: too much of the account's is waiting."""
 
+_GONE = (404, 410)
+"""What a service says of results that it keeps no longer (or of those that it does not show yet)."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -208,13 +211,29 @@ class Submitter:
         await self.patiently(partial(self._service.discard, draft))
 
     async def fetch(self, load: Load) -> Results:
-        """The results of a batch that is over, whole."""
+        """The results of a batch that is over, whole; none where its service keeps them no longer.
+
+        Raises:
+            StopError: the service refuses, or is out of reach.
+        """
         draft, status = load.draft, load.status
         assert draft is not None and status is not None, "it is over"
 
         async def fetched() -> Results:
             found = Results(draft)
-            await self._service.results(status, found.take)
+            try:
+                await self._service.results(status, found.take)
+            except StopError as error:
+                if error.status in _GONE:
+                    raise RetryError(str(error), ErrorClass.TRANSIENT, status=error.status) from error
+                raise
             return found
 
-        return await self.patiently(fetched)
+        try:
+            return await self.patiently(fetched)
+        except StopError as error:
+            if error.status not in _GONE:
+                raise
+            # The batch is known, and what it held is gone for good: waited for, the run could never go on.
+            _log.warning("batch_results_gone", provider=self._identity, batch=load.name, requests=len(draft.keys))
+            return Results(draft)

@@ -232,6 +232,24 @@ async def test_what_is_waited_for_is_said(service):
     assert batches.statistics()["batches"]["waits"] is None
 
 
+async def test_results_that_are_gone_for_good_are_asked_for_anew_and_do_not_hold_up_the_run(service):
+    batches, tries = connected(service), []
+
+    async def gone(status, take):
+        tries.append(service.clock.now())
+        raise StopError("no such file", ErrorClass.CONFIGURATION, status=404)
+
+    results, service.results = service.results, gone
+    (lost,) = await together(batches, ["kept too long"])
+    assert isinstance(lost, RetryError)
+    assert lost.attempts == 1  # It may have been paid.
+    assert tries[-1] - tries[0] > 600  # And was perhaps only not shown yet.
+    service.results = results
+    (reply,) = await together(batches, ["kept too long"])
+    assert reply.text == "re: kept too long"
+    assert len(service.held) == 2
+
+
 async def test_a_service_that_is_out_of_reach_ends_the_run_and_not_the_batch(service):
     batches = connected(service)
 
