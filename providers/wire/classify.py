@@ -63,6 +63,9 @@ class Origin:
     dialect: str = ""
 
 
+_BYTES = re.compile(r"(?:data:[\w/+.-]{0,80};base64,)?[A-Za-z0-9+/_-]{100,}={0,2}")
+"""What a request held that is not for people: a picture, by its address or bare."""
+
 _CODES: Mapping[str, ErrorClass] = {
     "insufficient_quota": ErrorClass.QUOTA,
     "credit_balance_exhausted": ErrorClass.QUOTA,
@@ -314,7 +317,7 @@ def _body_wait(detail: Detail) -> float | None:
 
 def _message(status: int, detail: Detail, error_class: ErrorClass, origin: Origin) -> str:
     code = f", {detail.codes[0]}" if detail.codes else ""
-    words = redacted(" ".join(detail.message.split()), origin.secrets)
+    words = _BYTES.sub("[bytes]", redacted(" ".join(detail.message.split()), origin.secrets))
     if len(words) > SHOWN:
         words = words[:SHOWN] + "…"
     mend = _MENDS.get(error_class, "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -511,3 +512,13 @@ def test_a_secret_is_gone_wherever_the_text_is_cut(secret: str, offset: int) -> 
     body = orjson.dumps(openai("." * offset + "sk-" + secret))
     assert secret[:6] not in str(classify(Reply(401, {}, body), origin)).replace("TEST_KEY", "")
     assert redacted("a sk-" + secret + " b", origin.secrets) == "a [redacted] b"
+
+
+@pytest.mark.parametrize("head", ["", "data:image/png;base64,"])
+def test_a_picture_that_an_endpoint_repeats_is_not_shown(head):
+    # OpenAI quotes the address that it could not read, which holds the picture itself.
+    picture = base64.b64encode(bytes(range(256)) * 40).decode()
+    words = f"Invalid value: '{head}{picture}'. Expected a picture."
+    error = classify(Reply(400, {}, orjson.dumps({"error": {"message": words}})), Origin("openai:m"))
+    assert picture[:50] not in str(error)
+    assert "Invalid value: '[bytes]" in str(error)
