@@ -84,19 +84,23 @@ class Sent:
 
     Attributes:
         attempts: how many; None: nobody counted, as where a provider is not a `Stack`.
-        again: awaited, with this, before a further attempt is sent, so that it can be put on record.
-        spent: what the attempts may have cost, as a budget counts it (`budget.Amount`); None: nobody counted.
+        again: awaited before a further attempt is sent, so that it can be put on record; with this, and with what those
+            attempts may cost that are under way beside it.
+        spent: what the attempts that ended may have cost, as a budget counts it (`budget.Amount`); None: nobody
+            counted.
+        under_way: what those may cost that are on the wire, or about to be; None: nobody counted.
         answered: whether one of them was answered, so that a further answer is that of a hedge that came too late.
         lost: those of them that failed, were cancelled or came too late, in the order in which they ended, as far as
             somebody counted.
     """
 
-    __slots__ = ("again", "answered", "attempts", "lost", "spent")
+    __slots__ = ("again", "answered", "attempts", "lost", "spent", "under_way")
 
-    def __init__(self, again: Callable[[Sent], Awaitable[None]] | None = None) -> None:
+    def __init__(self, again: Callable[[Sent, Any], Awaitable[None]] | None = None) -> None:
         self.attempts: int | None = None
         self.again = again
         self.spent: Any = None
+        self.under_way: Any = None
         self.answered = False
         self.lost: tuple[Lost, ...] = ()
 

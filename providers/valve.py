@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import anyio
 import structlog
 
-from semprop.providers.base import Completion, Lost, Request
+from semprop.providers.base import Completion, Lost, Request, Sent
 from semprop.providers.budget import NOTHING, Amount, BudgetSpent, Caps, Purse, failed, settled, worst_case
 from semprop.providers.errors import ErrorClass, ProviderError, StopError
 from semprop.providers.layers import Price, Send
@@ -123,8 +123,8 @@ class Passage:
             try:
                 if valve.is_shut:
                     await valve.hold()
-                if sent is not None and sent.attempts and sent.again is not None:
-                    await sent.again(sent)
+                if sent is not None:
+                    await _told(sent, worst)
             except BaseException:
                 purse.settle(reservation, NOTHING)
                 raise
@@ -135,10 +135,13 @@ class Passage:
                 amount, answered = settled(worst, completion, price), True
             except ProviderError as error:
                 amount, cancelled = failed(worst, error), False
+                if sent is not None and sent.attempts and not error.attempts:
+                    sent.attempts -= 1  # It was counted as it went out, and did not get there.
                 raise
             finally:
                 purse.settle(reservation, amount)
                 if sent is not None:
+                    sent.under_way -= worst
                     sent.spent = amount if sent.spent is None else sent.spent + amount
                     if answered and not sent.answered:
                         sent.answered = True
@@ -151,6 +154,19 @@ class Passage:
 
     def statistics(self) -> Mapping[str, object]:
         return {"budget": self._valve.statistics()} if not self._valve.purse.caps.is_empty else {}
+
+
+async def _told(sent: Sent, worst: Amount) -> None:
+    """An attempt is about to go out: if it is not the first of its request, say so before."""
+    beside = NOTHING if sent.under_way is None else sent.under_way
+    # From here on: of two that are told at once each counts the other.
+    sent.under_way = beside + worst
+    if sent.again is not None and (sent.attempts or beside.calls):
+        try:
+            await sent.again(sent, beside)
+        except BaseException:
+            sent.under_way -= worst
+            raise
 
 
 def lost_of(amount: Amount, cancelled: bool) -> Lost:

@@ -295,9 +295,9 @@ class Asker:
                 self._ledger.charge(position, key, 0, None, more=False)
             raise
 
-    async def _further(self, position: Position, key: str, sent: Sent) -> None:
+    async def _further(self, position: Position, key: str, sent: Sent, beside: Any) -> None:
         """A further attempt is about to be sent, which is durable before it is."""
-        mark = self._ledger.charge(position, key, sent.attempts or 0, spent_on(sent), more=True)
+        mark = self._ledger.charge(position, key, sent.attempts or 0, spent_on(sent, beside), more=True)
         if mark > self._ledger.durable:
             await self._ledger.reach(mark)
 

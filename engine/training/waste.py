@@ -149,6 +149,8 @@ def overtaken(sent: Sent) -> Lost:
     return Lost(True, spent.calls - each[0], spent.input - each[1], spent.output - each[2], spent.picodollars - each[3])
 
 
-def spent_on(sent: Sent) -> dict[str, Any] | None:
-    """What a budget counted of a request, as JSON data, and what of it gave no reply."""
-    return None if sent.spent is None else {**sent.spent.document(), "lost": [list(each) for each in sent.lost]}
+def spent_on(sent: Sent, beside: Any = None) -> dict[str, Any] | None:
+    """What a budget counted of a request, as JSON data, and what of it gave no reply; `beside` is what those may
+    cost that are under way, and counts, too."""
+    spent = sent.spent if beside is None else beside if sent.spent is None else sent.spent + beside
+    return None if spent is None else {**spent.document(), "lost": [list(each) for each in sent.lost]}

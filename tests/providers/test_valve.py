@@ -8,11 +8,12 @@ import anyio
 import pytest
 import structlog
 
-from semprop.providers.base import Admission, Completion, Message, Request, Sampling, Sent, Usage
+from semprop.providers.base import Admission, Capabilities, Completion, Message, Request, Sampling, Sent, Usage
 from semprop.providers.budget import Amount, Caps, most_input
 from semprop.providers.errors import ErrorClass, ItemError, RetryError, StopError
 from semprop.providers.hedging import Hedge, Hedging
 from semprop.providers.layers import InFlight, Stack
+from semprop.providers.plain import Plain
 from semprop.providers.prices import Prices
 from semprop.providers.retry import Retry, RetryPolicy
 from semprop.providers.scripted import Scripted, VirtualClock
@@ -180,7 +181,7 @@ async def test_each_further_attempt_is_told_before_it_is_sent_and_what_they_cost
     clock, told = VirtualClock(), []
     failures = {1: RetryError("reset", ErrorClass.TRANSIENT), 2: RetryError("no", ErrorClass.RATE, status=429)}
     endpoint = Endpoint(clock, refuses=failures.get)
-    sent = Sent(again=lambda sent: note())
+    sent = Sent(again=lambda sent, beside: note())
 
     async def note():
         told.append((sent.attempts, endpoint.attempts, sent.spent))
@@ -216,3 +217,46 @@ async def test_the_first_reason_counts_and_its_state_can_be_read():
     assert "shut" in repr(valve)
     stack = Stack(Scripted([]), [valve.around(PRICES.usd)])
     assert stack.statistics()["budget"]["caps"] == {"calls": 1}
+
+
+async def hedged(clock, told, *script):
+    """A request whose attempts take so many seconds, and fail if an error is given; hedged after 0.5 s."""
+    attempts = iter(script)
+
+    class Slow(Plain):
+        async def complete(self, asked):
+            seconds, error = next(attempts)
+            await clock.sleep(seconds)
+            if error is not None:
+                raise error
+            return reply()
+
+    async def note(sent, beside):
+        told.append(beside.calls if sent.spent is None else (sent.spent + beside).calls)
+
+    sent, valve = Sent(note), Valve()
+    hedging = Hedging(Hedge(0.5, 1.0), clock, Retry(RetryPolicy(base=0.0), clock, Random(0)), InFlight(9))
+    stack = Stack(Slow("scripted:slow", "slow", Capabilities()), (hedging, valve.around(PRICES.usd)))
+    await stack.complete(request(sent=sent))
+    assert sent.under_way == Amount()
+    assert sent.spent == valve.purse.spent
+    return sent
+
+
+async def test_a_further_attempt_is_told_with_what_those_beside_it_may_cost():
+    """The first is slow, a second goes out beside it, the first breaks and comes again: by then three may cost."""
+    told = []
+    sent = await hedged(
+        VirtualClock(), told, (1.0, RetryError("reset", ErrorClass.TRANSIENT)), (50.0, None), (5.0, None)
+    )
+    assert told == [1, 2]
+    assert sent.spent.calls == sent.attempts == 3
+
+
+async def test_an_attempt_that_did_not_reach_its_endpoint_is_none():
+    told = []
+    sent = await hedged(
+        VirtualClock(), told, (0.1, RetryError("refused", ErrorClass.TRANSIENT, attempts=0)), (0.1, None)
+    )
+    assert told == []
+    assert sent.spent.calls == sent.attempts == 1
