@@ -42,13 +42,19 @@ class Example:
                     f"example {self.id!r}, input {name!r}: expected text or an Image, found {type(given).__name__}; "
                     "write it as text"
                 )
-            text = words_of(given)
-            try:
-                text.encode()
-            except UnicodeEncodeError as error:
-                told = f"example {self.id!r}, input {name!r}: holds half a surrogate pair; mend the encoding"
-                raise DataError(told) from error
+            self._check(words_of(given), f", input {name!r}")
+            self._check(name, f", name of the input {name!r}")
+        self._check(self.id, "'s id")
+        self._check(self.expected or "", "'s expected answer")
+        self._check(self.group, "'s group")
         object.__setattr__(self, "inputs", MappingProxyType(dict(self.inputs)))
+
+    def _check(self, text: str, place: str) -> None:
+        """Make sure that text can be sent and put on record."""
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise DataError(f"example {self.id!r}{place}: holds half a surrogate pair; mend the encoding") from error
 
 
 def normalised(example: Example) -> str:

@@ -78,11 +78,15 @@ class Entries:
             StorageError: what tells where it lies was damaged.
             sqlite3.Error: the journal cannot be read.
         """
-        row = self._connection.execute(
-            "SELECT id, kind, key, position, role, body, at FROM records WHERE id = ?", (place,)
-        ).fetchone()
-        if row is not None:
-            return Entry(*row)
+        # Rows once more: whoever goes on with the run may have put the group into rows between the two looks.
+        return self._in_rows(place) or self._in_groups(place) or self._in_rows(place)
+
+    def _in_rows(self, place: int) -> Entry | None:
+        query = "SELECT id, kind, key, position, role, body, at FROM records WHERE id = ?"
+        row = self._connection.execute(query, (place,)).fetchone()
+        return None if row is None else Entry(*row)
+
+    def _in_groups(self, place: int) -> Entry | None:
         ((first,),) = self._connection.execute("SELECT max(first) FROM groups WHERE first <= ?", (place,)).fetchall()
         if first is None:
             return None
@@ -91,7 +95,8 @@ class Entries:
 
     def _read(self, first: int) -> tuple[Entry, ...]:
         query = "SELECT first, heads, bodies FROM groups WHERE first = ?"
-        return tuple(unfolded(*self._connection.execute(query, (first,)).fetchone()))
+        row = self._connection.execute(query, (first,)).fetchone()
+        return () if row is None else tuple(unfolded(*row))
 
 
 def put_into_rows(connection: sqlite3.Connection) -> None:

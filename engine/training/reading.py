@@ -42,7 +42,7 @@ def opened(path: Path) -> sqlite3.Connection:
         form = _form(path, connection)
         if form.version == SCHEMA_VERSION:
             return connection
-        copy = _present(path, connection, form)
+        copy = _present(path, connection)
     except BaseException:
         connection.close()
         raise
@@ -89,7 +89,7 @@ class Reader:
     def _copied(self, connection: sqlite3.Connection, form: Form) -> sqlite3.Connection:
         seen = (form.version, *map(_stamp, (self._path / FILE_NAME, self._path / f"{FILE_NAME}-wal")))
         if self._copy is None or seen != self._seen:
-            self._copy, self._seen = _present(self._path, connection, form), seen
+            self._copy, self._seen = _present(self._path, connection), seen
             weakref.finalize(self, self._copy.close)
         return self._copy
 
@@ -138,15 +138,18 @@ def _form(path: Path, connection: sqlite3.Connection) -> Form:
     return form
 
 
-def _present(path: Path, connection: sqlite3.Connection, form: Form) -> sqlite3.Connection:
+def _present(path: Path, connection: sqlite3.Connection) -> sqlite3.Connection:
     """A private copy, brought to the present form. It has no name, and is gone when it is closed."""
     copy = sqlite3.connect("", isolation_level=None, check_same_thread=False)
     try:
         connection.backup(copy)
-        copy.executescript(f"BEGIN; {steps_from(form.version)} COMMIT")
-    except sqlite3.Error as error:
+        # Of the copy: whoever goes on with the run may have brought the file up to date meanwhile.
+        copy.executescript(f"BEGIN; {steps_from(_form(path, copy).version)} COMMIT")
+    except BaseException as error:
         copy.close()
-        raise unreadable(path, error) from error
+        if isinstance(error, sqlite3.Error):
+            raise unreadable(path, error) from error
+        raise
     return copy
 
 

@@ -1,5 +1,6 @@
 """Examples and splits: what counts as the same question, and that splits never share one (law L7)."""
 
+import re
 import unicodedata
 
 import pytest
@@ -174,3 +175,11 @@ def test_equal_questions_inside_one_split_are_allowed():
 def test_text_that_no_encoding_can_carry_is_refused_where_it_comes_in():
     with pytest.raises(DataError, match=r"example 'e', input 'q': holds half a surrogate pair"):
         Example("e", {"q": "\ud83d"})
+    for place, made in (
+        ("'s id", ("\ud83d", {"q": "?"})),
+        (", name of the input '\\ud83d'", ("e", {"\ud83d": "?"})),
+        ("'s expected answer", ("e", {"q": "?"}, "\ud83d")),
+        ("'s group", ("e", {"q": "?"}, None, "\ud83d")),
+    ):
+        with pytest.raises(DataError, match=re.escape(f"{place}: holds half a surrogate pair")):
+            Example(*made)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from typing import cast
 
 import orjson
 import pytest
@@ -94,6 +95,24 @@ def test_a_flipped_bit_in_what_tells_where_bodies_lie_is_found_and_nothing_is_ch
         assert not connection.in_transaction
         assert connection.execute("SELECT count(*) FROM records").fetchone() == (0,)
         assert connection.execute("SELECT count(*) FROM groups").fetchone() == (2,)
+
+
+@pytest.mark.parametrize("looks", [1, 2])
+def test_a_record_is_found_while_another_process_puts_its_group_into_rows(looks: int) -> None:
+    with journal([(1, [(HEAD, b"1"), (HEAD, b"2")])]) as connection:
+        wanted, seen = Entries(connection).find(2), []
+
+        class Meanwhile:
+            """The same connection; after so many looks the groups are gone."""
+
+            def execute(self, query: str, values: tuple[int, ...]) -> sqlite3.Cursor:
+                seen.append(query)
+                if len(seen) == looks + 1:
+                    put_into_rows(connection)
+                return connection.execute(query, values)
+
+        assert wanted is not None
+        assert Entries(cast(sqlite3.Connection, Meanwhile())).find(2) == wanted
 
 
 def test_a_group_is_read_once_for_many_of_its_records() -> None:

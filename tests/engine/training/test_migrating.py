@@ -14,6 +14,7 @@ import worlds
 from recorded import RUNS, turn_back, unpack, versions
 
 from semprop.engine import StorageError, Trainer, optimize
+from semprop.engine.training import reading
 from semprop.engine.training.agreement import disagreements
 from semprop.engine.training.forms import FORMS, form_of, steps_from
 from semprop.engine.training.journal import Journal
@@ -245,3 +246,21 @@ async def test_a_newer_journal_than_this_version_knows_is_refused_with_what_it_r
         with pytest.raises(StorageError, match=rf"has schema {SCHEMA_VERSION + 1}; this version of semprop reads 1 to"):
             attempt(path)
     assert os.listdir(path)
+
+
+def test_a_journal_that_is_brought_up_to_date_while_a_reader_opens_it_is_read(tmp_path, monkeypatch):
+    unpack("schema-3-protocol-3", tmp_path / "run")
+    looked = reading._form
+
+    def then_migrated(path, connection):
+        """A reader sees an old form, and before it copies the file another process has brought it up to date."""
+        form = looked(path, connection)
+        monkeypatch.undo()
+        migrate(path)
+        return form
+
+    before = told(Run(tmp_path / "run"))
+    monkeypatch.setattr(reading, "_form", then_migrated)
+    with closing(opened(tmp_path / "run")) as connection:
+        assert connection.execute("SELECT count(*) FROM entries").fetchone()[0] > 0
+    assert told(Run(tmp_path / "run")) == before
