@@ -145,6 +145,11 @@ def parse(text: str) -> Specification:
     model, base = (rest[:begin], rest[begin + 1 :]) if begin >= 0 else (rest, None)
     if not model and kind != "simulated":
         raise fault(f"the provider {_short(text)} names no model; {_kinds()}")
+    if base is None and model.endswith("@"):
+        # An empty variable of a shell, most likely: what was meant for that address must go nowhere else.
+        raise fault(
+            f"the provider {_short(text)} ends with @, and no address follows: write @https://HOST/PATH after it"
+        )
     if base is not None:
         if not KINDS[kind].moves:
             raise fault(f"the provider {_short(kind + ':' + model)} takes no address: leave out everything from @")
