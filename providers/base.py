@@ -113,7 +113,8 @@ class Admission(NamedTuple):
     a request that is asked again first came, so that it keeps its place. `node` names what asks, for estimates of
     length only. `sent` is counted up by a `Stack` as attempts go out. `pin` is what a pool of several models takes one
     of them by (equal pins, the same model); `way` is what a pool notes of the request, and nobody else reads.
-    `patient`: nobody waits for the answer, which may take hours (a batch).
+    `patient`: nobody waits for the answer, which may take hours (a batch). `key` is its content key as whoever asks has
+    it, where layers inside note attempts by it: they may see more of it filled in.
     """
 
     flow: str = ""
@@ -127,6 +128,7 @@ class Admission(NamedTuple):
     pin: str = ""
     way: Any = None
     patient: bool = False
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)

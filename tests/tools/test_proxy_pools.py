@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import orjson
 import pytest
@@ -54,6 +55,18 @@ async def test_what_was_paid_for_is_served_again_whoever_answered_it(tmp_path):
                 said = [await proxy.ask(seed=seed) for seed in range(4)]
         assert [each.source for each in said] == ["store"] * 4
         assert (attempts(one), attempts(two)) == (4, 0)
+
+
+async def test_what_a_members_own_settings_fill_changes_no_key_so_that_it_is_served_again(tmp_path):
+    async with mocked() as one, mocked() as two:
+        for source in ("upstream", "store"):
+            named = pooled(one, two)
+            pool = named["m"]
+            members = tuple(replace(each, sampling=Sampling(top_p=0.5)) for each in pool.members)
+            async with proxied("m", named={"m": replace(pool, members=members)}, store=tmp_path / "replies") as proxy:
+                said = await proxy.ask()
+            assert said.source == source
+        assert (attempts(one), attempts(two)) == (1, 0)
 
 
 async def test_no_cap_of_dollars_is_passed_by_a_pool_whose_dear_member_takes_over():

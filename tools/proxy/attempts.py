@@ -104,7 +104,8 @@ class Attempts:
 
         async def complete(request: Request) -> Completion:
             worst = worst_case(request, self._price, self._pictures)
-            key = content_key(self._identity, request)
+            # A member of a pool may have filled in more: by another key it would not be found again, and paid twice.
+            key = request.admission.key or content_key(self._identity, request)
             if not accounts.watch.is_wanted(key):
                 # Of a class that says nothing about the endpoint: no limit and no breaker may learn from it.
                 raise ItemError("nobody waits for the reply any more", ErrorClass.QUOTA, attempts=0)

@@ -96,13 +96,13 @@ class Proxy:
         request = replace(upstream.filled(asked.request), admission=Admission(flow_of(received.headers)))
         if self._settings.caps.bounds_output and request.sampling.max_tokens is None:
             return invalid(_UNBOUNDED, "max_tokens", "missing_required_parameter")
-        key = None
-        if _is_shared(request):
-            key = content_key(upstream.identity, request)
-        else:
+        is_shared = _is_shared(request)
+        if not is_shared:
             # Nobody shares a random draw: its key is its own.
             request = replace(request, draw=f"{self._begun:x}-{number}")
-        shared = await self._sharing.answer(key, partial(upstream.complete, request))
+        key = content_key(upstream.identity, request)
+        request = replace(request, admission=request.admission._replace(key=key))
+        shared = await self._sharing.answer(key if is_shared else None, partial(upstream.complete, request))
         if not isinstance(shared.outcome, Completion):
             return answer_of(shared.outcome)
         written, lines = (wire.events, _EVENTS) if asked.stream else (wire.whole, JSON)
