@@ -187,14 +187,22 @@ class Journal:
         return self._record(_CHARGE, key, position, None, body)
 
     async def settle(self, position: Position, key: str, outcome: Outcome) -> None:
-        usable = is_usable(outcome)
         waiter: Waiter = self._loop.create_future()
         body = orjson.dumps(document_of(outcome))
-        place = self._record(_OUTCOME if usable else _FAULT, key, position, None, body, waiter)
+        place = self._record(_OUTCOME if is_usable(outcome) else _FAULT, key, position, None, body, waiter)
         if not isinstance(outcome, Returned):
             self._texts.add(outcome.text, place)
-        await waiter
-        if usable:
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            # It is noted: whatever an equal request makes of it is durable no sooner than it.
+            self._found(key, outcome, place)
+            raise
+        self._found(key, outcome, place)
+
+    def _found(self, key: str, outcome: Outcome, place: int) -> None:
+        """From now on equal requests are served by an outcome, if it is usable."""
+        if is_usable(outcome):
             self._keys.add(key, place)
             self._remember(key, outcome)
 

@@ -380,6 +380,34 @@ async def test_a_shared_provider_failure_is_replayed_for_everybody_who_shared_it
     await journal.close()
 
 
+async def test_a_result_whose_asker_is_cancelled_while_it_is_written_is_that_of_all_now_and_in_a_replay(
+    asker, tmp_path
+):
+    calls, leader = [], []
+
+    def counted():
+        calls.append(None)
+        if len(calls) == 1:
+            asyncio.get_running_loop().call_soon(leader[0].cancel)  # Then the result is noted, and not yet durable.
+        return len(calls)
+
+    first, second, third = (Position(0, "gate", "e1", candidate, "tool") for candidate in ("a", "b", "c"))
+    journal = await Journal.create(tmp_path / "run", {})
+    ask, _ = await asker(worlds.scripted([]), journal)
+    leader.append(asyncio.ensure_future(ask.ask_function(first, function_call(counted))))
+    follower = asyncio.ensure_future(ask.ask_function(second, function_call(counted)))
+    assert await follower == Returned(1)
+    assert leader[0].cancelled()
+    assert await ask.ask_function(third, function_call(counted)) == Returned(1)
+    await journal.close()
+    journal = await Journal.reopen(tmp_path / "run")
+    ask, _ = await asker(worlds.scripted([]), journal)
+    for position in (first, second, third):
+        assert await ask.ask_function(position, function_call(counted)) == Returned(1)
+    assert len(calls) == 1
+    await journal.close()
+
+
 async def test_a_loss_of_the_users_is_recorded_like_any_function(asker):
     calls = []
 
