@@ -115,9 +115,8 @@ class Leaving(Sent):
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         self._count: int | None = None
-        self.again = self.spent = None
-        self.answered, self.lost = False, ()
         self.last: float | None = None
+        super().__init__()
 
     @property
     def attempts(self) -> int | None:
