@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 
 import structlog
 
@@ -228,14 +229,14 @@ class Batches:
                 return True
             load.is_unsure = False
             draft = load.draft
+            # A file that is noted may have been removed before a kill: what is sent is uploaded anew.
+            await self._submitter.discard(load)
+            load.draft = replace(draft, file=None)
             if any(key not in load.asked for key in draft.keys):
                 # Not all of it is wanted, or here to be sent: what is wanted goes into another batch.
-                await self._submitter.discard(load)
                 await self._submitter.note(load, "void")
                 self._gathered_again(load)
                 return False
-            if draft.file is None:
-                await self._submitter.discard(load)
             await self._submitter.hand_in(
                 load, [Line(draft.custom_id(key), load.asked[key].body) for key in draft.keys]
             )

@@ -1,5 +1,8 @@
 """Law L2 for batches: killed before or after any lasting effect and started again, nothing is submitted twice."""
 
+import contextlib
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,9 +19,9 @@ KINDS = {
 }
 
 
-async def lived(service: Service) -> list[object]:
+async def lived(service: Service, wanted: Sequence[str] = TEXTS) -> list[object]:
     """One process: asks what is not on record. Its replies, or what it died of."""
-    texts = [text for text in TEXTS if key_of(text) not in service.outcomes]
+    texts = [text for text in wanted if key_of(text) not in service.outcomes]
     batches = connected(service)
     try:
         return await together(batches, texts, service)
@@ -41,6 +44,26 @@ async def test_a_kill_at_any_step_submits_nothing_twice_and_loses_nothing(kind, 
         assert submissions(service) == {key_of(text): 1 for text in TEXTS}, killed_at
         assert set(service.outcomes) == {key_of(text) for text in TEXTS}
         assert len(service.files) == (1 if service.has_files else 0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+@pytest.mark.parametrize("left", [0, 1], ids=["all is wanted", "one is not wanted for a while"])
+async def test_two_kills_in_a_row_submit_nothing_twice_and_stop_nothing(kind, before, left):
+    steps = await whole(kind)
+    for first in range(1, steps + 1):
+        for second in range(1, steps + 3):
+            service = Service(VirtualClock(), **KINDS[kind], killed_at=first, before=before, listed_after=20.0)
+            with pytest.raises(Killed):
+                await lived(service)
+            service.is_dead, service.before = False, bool(second % 2) is before
+            service.killed_at, service.prefix = service.steps + second, "1"
+            with contextlib.suppress(Killed):
+                await lived(service, TEXTS[left:])
+            service.is_dead, service.killed_at, service.prefix = False, None, "2"
+            replies = await lived(service)
+            assert not [reply for reply in replies if isinstance(reply, Exception)], (first, second)
+            assert submissions(service) == {key_of(text): 1 for text in TEXTS}, (first, second)
 
 
 async def whole(kind: str) -> int:
