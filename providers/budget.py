@@ -326,6 +326,11 @@ class Purse:
         self.spent += amount
         self._pump()
 
+    def reopened(self, worst: Amount) -> Reservation:
+        """Hold back once more what was settled at its worst, since what it cost is still to come."""
+        self.spent -= worst
+        return self._granted(worst)
+
     def share(self) -> float:
         """Of the cap that is used most, the share that is spent: 0 to 1, and more where usage passed a reservation."""
         rows = _dimensions(self.caps, self.spent, NOTHING, NOTHING)

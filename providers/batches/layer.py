@@ -8,6 +8,7 @@ row that failed for a passing reason is reserved anew and goes into a later batc
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from itertools import count
@@ -27,7 +28,7 @@ from semprop.providers.base import (
 )
 from semprop.providers.batches.provider import Batches
 from semprop.providers.batches.terms import BatchTerms
-from semprop.providers.budget import NOTHING, Amount, BudgetSpent, failed, settled, worst_case
+from semprop.providers.budget import NOTHING, Amount, BudgetSpent, Reservation, failed, settled, worst_case
 from semprop.providers.errors import ProviderError, ProviderFailure, RetryError
 from semprop.providers.layers import Price, Send, filled
 from semprop.providers.pictures import Pictures
@@ -72,6 +73,7 @@ class Batching:
         """
         self._batches, self._identity, self._terms = batches, identity, terms
         self._costs, self._sampling = costs, sampling
+        self._left: dict[str, Amount] = {}
 
     def around(self, send: Send) -> Send:
         """`send`, for those that somebody waits for."""
@@ -116,16 +118,9 @@ class Batching:
     async def _once(self, request: Request, key: str) -> Completion:
         """One row of one batch."""
         costs, sent = self._costs, request.admission.sent
-        valve = costs.valve
-        worst, amount, counted = worst_case(request, costs.price, costs.pictures), NOTHING, 0
-        if valve.is_shut:
-            await valve.hold()
-        try:
-            reservation = await valve.purse.reserve(worst)
-        except BudgetSpent as spent:
-            valve.shut(spent)
-            await valve.hold()
-            raise
+        purse, amount, counted = costs.valve.purse, NOTHING, 0
+        reservation = await self._reserved(request, key)
+        worst = reservation.worst
         try:
             completion = await self._batches.complete(request, key)
             amount, counted = settled(worst, completion, costs.price), 1
@@ -135,12 +130,31 @@ class Batching:
             if sent is not None and counted:
                 sent.lost = (*sent.lost, lost_of(amount, cancelled=False))
             raise
+        except asyncio.CancelledError:
+            if self._batches.holds(key):
+                # The batch goes on: it counts at its worst, until whoever asks again is told what it cost.
+                amount = self._left[key] = worst
+            raise
         finally:
-            # Cancelled, it is not spent: the batch goes on, and is counted by whoever fetches its results.
-            valve.purse.settle(reservation, amount)
+            purse.settle(reservation, amount)
             if sent is not None and counted:
                 sent.attempts = (sent.attempts or 0) + counted
                 sent.spent = amount if sent.spent is None else sent.spent + amount
+
+    async def _reserved(self, request: Request, key: str) -> Reservation:
+        """The worst case of a row, held back; that of one that was left in its batch is held back already."""
+        valve, worst = self._costs.valve, worst_case(request, self._costs.price, self._costs.pictures)
+        if valve.is_shut:
+            await valve.hold()
+        before = self._left.pop(key, None)
+        if before is not None:
+            return valve.purse.reopened(before)
+        try:
+            return await valve.purse.reserve(worst)
+        except BudgetSpent as spent:
+            valve.shut(spent)
+            await valve.hold()
+            raise
 
 
 def cost(worst: Amount, error: ProviderError) -> Amount:

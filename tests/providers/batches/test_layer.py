@@ -8,6 +8,7 @@ import pytest
 from semprop.providers.base import Completion, Usage
 from semprop.providers.batches.layer import Batching, Costs
 from semprop.providers.batches.terms import BatchTerms
+from semprop.providers.budget import Amount, Caps
 from semprop.providers.pictures import UNTOLD
 from semprop.providers.prices import Free
 from semprop.providers.scripted import VirtualClock
@@ -15,13 +16,13 @@ from semprop.providers.valve import Valve
 from tests.providers.batches.serving import WHO, Service, asked, connected, key_of, submissions
 
 
-def layered(service, sent):
+def layered(service, sent, valve=None):
     async def send(request):
         sent.append(request)
         return Completion("alone", usage=Usage())
 
     batches = connected(service)
-    layer = Batching(batches, WHO, BatchTerms(), Costs(Free(), UNTOLD, Valve()), None)
+    layer = Batching(batches, WHO, BatchTerms(), Costs(Free(), UNTOLD, valve or Valve()), None)
     return batches, layer.around(send)
 
 
@@ -53,3 +54,31 @@ async def test_what_stands_in_a_batch_of_an_earlier_sitting_is_fetched_from_ther
     assert (await complete(impatient("other"))).text == "alone"
     assert len(sent) == 1
     assert submissions(service) == {key_of("gate"): 1}
+
+
+async def test_a_row_that_nobody_waits_for_any_more_counts_until_somebody_asks_for_it_again():
+    # Its batch goes on and is charged: what is capped must not be spent on others meanwhile.
+    service, valve = Service(VirtualClock()), Valve(Caps(calls=2))
+    batches, complete = layered(service, [], valve)
+    stays, leaves = (asyncio.ensure_future(complete(asked(text))) for text in ("stays", "leaves"))
+    await asyncio.sleep(0)
+    batches.quiescent()
+    await service.clock.sleep(5.0)
+    leaves.cancel()
+    assert (await stays).text == "re: stays"
+    assert valve.purse.spent.calls == 2
+    assert valve.purse.refusal(Amount(1)) is not None
+    assert (await complete(asked("leaves"))).text == "re: leaves"
+    assert valve.purse.spent.calls == 2
+    assert valve.purse.reserved == Amount()
+
+
+async def test_a_row_that_is_given_up_before_its_batch_is_made_costs_nothing():
+    service, valve = Service(VirtualClock()), Valve(Caps(calls=2))
+    _, complete = layered(service, [], valve)
+    leaves = asyncio.ensure_future(complete(asked("leaves")))
+    await asyncio.sleep(0)
+    leaves.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaves
+    assert (valve.purse.spent, valve.purse.reserved) == (Amount(), Amount())
