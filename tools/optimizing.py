@@ -117,6 +117,11 @@ def fork(order: Order, around: Surrounding, screen: Screen) -> Ended:
     if order.run is None or order.fork is None:
         raise UsageError("a fork needs a run: name its directory with --run")
     run = run_in(order.run)
+    if count := waiting(run):
+        screen.say(
+            f"{count} requests of {run.path} stand in a batch, and a fork does not know their results: what it asks of "
+            "them is paid once more, unless that run is resumed first"
+        )
     begun = None if order.start is not None else run.initial
     prepared = _in_directory(prepare(order, around, screen.say, begun), order.fork)
     found = changes(run, prepared.specification)

@@ -204,6 +204,7 @@ class Batches:
             with self._on_wire():
                 await self._collected(load)
         except ProviderError as error:
+            error.attempts = 0  # A call for all of them was refused: none of them was asked by it.
             load.fail(error)
             self._later()
             # A batch that runs is found again by whoever asks the next time; what was never sent is over.

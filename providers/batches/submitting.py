@@ -157,14 +157,14 @@ class Submitter:
         while True:
             status = load.status
             if status is None:
-                status = load.status = await self.patiently(lambda: self._service.status(name))
+                status = load.status = await self._looked(name)
             if status.state is State.OVER:
                 return
             if status.state is State.FAILED:
                 break
             await self._outside.clock.sleep(self._terms.pause(load.looks))
             load.looks += 1
-            load.status = await self.patiently(lambda: self._service.status(name))
+            load.status = await self._looked(name)
         load.is_over = True
         await self.note(load, "void")
         told = f"{self._identity} took no request of {load.name} ({status.code}: {status.why})"
@@ -174,6 +174,22 @@ class Submitter:
         raise StopError(
             f"{told}: see whether the model has a batch API", ErrorClass.CONFIGURATION, attempts=0, status=400
         )
+
+    async def _looked(self, name: str) -> Status:
+        """How a batch goes; one that its service does not know is known to another account, or to nobody any more."""
+        try:
+            return await self.patiently(lambda: self._service.status(name))
+        except StopError as error:
+            if error.status not in _GONE:
+                raise
+            raise StopError(
+                f"{self._identity} does not know batch {name}, which this run sent: resume the run with the key of the "
+                f"account and project that it was sent with; if it is there no more, go on in a fork, which asks again "
+                f"({error})",
+                error.error_class,
+                status=error.status,
+                attempts=0,
+            ) from error
 
     async def note(self, load: Load, event: str, name: str = "") -> None:
         """Make an event of a batch durable."""

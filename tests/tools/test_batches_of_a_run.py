@@ -1,4 +1,4 @@
-"""A run that goes by batches, stopped and looked at from outside. Costs some 8 s: six processes."""
+"""A run that goes by batches, stopped and looked at from outside. Costs some 9 s: seven processes."""
 
 import signal
 import sys
@@ -53,6 +53,12 @@ async def test_ctrl_c_leaves_the_batch_running_and_resume_fetches_it(tmp_path):
         code, refused = await ran("resume", str(run), "--batch", "none")
         assert code == 2
         assert "stand in a batch" in refused["error"]["message"]
+
+        forked = await anyio.run_process(
+            command_line(["resume", str(run), "--fork", str(run)], None), check=False, stderr=PIPE
+        )
+        assert forked.returncode == 2
+        assert b"is paid once more, unless that run is resumed first" in b" ".join(forked.stderr.split())
 
         served.batches.settings = replace(served.batches.settings, seconds=Distribution(0.05))
         served.batches.batches["batch_000001"].seconds = 0.05

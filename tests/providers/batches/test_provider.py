@@ -159,8 +159,9 @@ async def test_a_field_that_the_model_refuses_is_not_sent_again(service):
 
 async def test_a_batch_that_its_service_refuses_stops_the_run(service):
     service.refusals = [StopError("no such model", ErrorClass.CONFIGURATION, status=404)]
-    (error,) = await together(connected(service), ["any"])
+    (error, other) = await together(connected(service), ["any", "other"])
     assert isinstance(error, StopError)
+    assert (error.attempts, other.attempts) == (0, 0)  # One call was refused, and no request was asked.
     assert service.notes[-1].document["event"] == "void"
 
 
@@ -230,6 +231,25 @@ async def test_what_is_waited_for_is_said(service):
     assert batches.statistics()["batches"]["waits"] == "batch batch-0: 0 of 7 done"
     await task
     assert batches.statistics()["batches"]["waits"] is None
+
+
+async def test_a_batch_that_its_service_does_not_know_is_not_sent_again_unasked(service):
+    # Another key, of another project, shows none of the first one's batches: they run, and will be paid.
+    batches = connected(service)
+
+    async def unknown(name):
+        raise StopError("no such batch", ErrorClass.CONFIGURATION, status=404)
+
+    status, service.status = service.status, unknown
+    (error,) = await together(batches, ["mine"])
+    assert isinstance(error, StopError)
+    assert "does not know batch batch-0" in str(error)
+    assert "fork" in str(error)
+    assert error.attempts == 0
+    service.status = status
+    (reply,) = await together(connected(service), ["mine"])
+    assert reply.text == "re: mine"
+    assert len(service.held) == 1
 
 
 async def test_results_that_are_gone_for_good_are_asked_for_anew_and_do_not_hold_up_the_run(service):
