@@ -7,6 +7,7 @@ import pytest
 
 from semprop.providers.base import Choices, Completion, JsonSchema, Stop, TokenLogprob
 from semprop.providers.errors import ErrorClass, classified
+from semprop.providers.wire.openai import OpenAIFormat
 from semprop.tools.proxy import wire
 from semprop.tools.proxy.errors import answer_of
 from semprop.tools.serving.chat import Unreadable
@@ -100,3 +101,15 @@ def test_every_class_of_error_has_an_answer(error_class):
 def test_a_fault_of_the_proxy_shows_nothing_of_itself():
     answer = answer_of(RuntimeError("secret"))
     assert answer.status == 500 and b"secret" not in answer.body
+
+
+@pytest.mark.parametrize(("levels", "is_read"), [(200, True), (240, False), (600, False)])
+def test_a_schema_that_nests_deeper_than_can_be_written_is_refused_by_name(levels, is_read):
+    schema = b'{"x":' + b"[" * levels + b"]" * levels + b"}"
+    form = b'{"type":"json_schema","json_schema":{"name":"a","schema":%b}}' % schema
+    body = b'{"model":"m","messages":[{"role":"user","content":"x"}],"response_format":%b}' % form
+    if is_read:
+        assert OpenAIFormat("m").encode(wire.read(body).request)
+    else:
+        with pytest.raises(Unreadable, match="nests too deep"):
+            wire.read(body)

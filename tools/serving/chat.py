@@ -243,10 +243,25 @@ def _constraint(document: Mapping[str, Any]) -> Constraint | None:
         case None | {"type": "text" | "json_object"}:
             return None
         case {"type": "json_schema", "json_schema": {"schema": dict() as schema, **more}}:
+            _check_depth(schema)
             options = options_of(schema)
             name = more.get("name")
             return Choices(options) if options else JsonSchema.of(name if isinstance(name, str) else "reply", schema)
     raise Unreadable("'response_format' must be a text, json_object or json_schema format.", "response_format")
+
+
+_AROUND = 16
+"""Levels that stand around a schema in the body of a request, at the most."""
+
+
+def _check_depth(schema: object) -> None:
+    """Refuse what can be read and not written again: a body nests in 254 levels at the most."""
+    for _ in range(_AROUND):
+        schema = [schema]
+    try:
+        orjson.dumps(schema)
+    except orjson.JSONEncodeError as error:
+        raise Unreadable("'response_format' holds a schema that nests too deep.", "response_format") from error
 
 
 def options_of(schema: Mapping[str, Any]) -> tuple[str, ...]:
