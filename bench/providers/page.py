@@ -10,6 +10,7 @@ from html import escape
 from semprop.bench.providers.metrics import FORMULAS
 from semprop.bench.providers.report import (
     COLUMNS,
+    LATENCIES,
     SIMULATED,
     dollars,
     lines,
@@ -24,7 +25,7 @@ from semprop.bench.providers.shapes import Form
 COLOURS = ("#2563eb", "#d97706", "#059669", "#dc2626", "#7c3aed", "#0891b2", "#be185d", "#65a30d")
 """One for each endpoint, told apart on white and on black; the legend names them."""
 
-WIDE, HIGH, LEFT, FOOT, TOP = 640, 300, 64, 44, 16
+WIDE, HIGH, LEFT, FOOT, TOP = 640, 320, 84, 52, 34
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1a1a1a; --paper: #ffffff; --line: #d4d4d4; --dim: #5b5b5b; }
@@ -76,7 +77,9 @@ class Axis:
     def ticks(self) -> list[float]:
         """Where numbers stand."""
         if not self.log:
-            return [self.low + (self.high - self.low) * step / 4 for step in range(5)]
+            every = [self.low + (self.high - self.low) * step / 4 for step in range(5)]
+            # Long numbers would stand in each other on a narrow screen.
+            return every if max(len(self.written(tick)) for tick in every) <= 8 else every[::2]
         first, last = math.floor(math.log10(self.low)), math.ceil(math.log10(self.high))
         steps = (1, 2, 5) if last - first <= 3 else (1,)
         every = [digit * 10.0**power for power in range(first, last + 1) for digit in steps]
@@ -96,16 +99,15 @@ def chart(title: str, across: Axis, up: Axis, curves: Sequence[Curve], colours: 
     parts = [f'<svg viewBox="0 0 {WIDE} {HIGH}" role="img" aria-label="{escape(title, quote=True)}">']
     for tick in across.ticks:
         parts.append(f'<line class="axis" x1="{x(tick)}" x2="{x(tick)}" y1="{TOP}" y2="{HIGH - FOOT}"/>')
-        parts.append(
-            f'<text x="{x(tick)}" y="{HIGH - FOOT + 16}" text-anchor="middle">{escape(across.written(tick))}</text>'
-        )
+        anchor = "end" if across.place(tick) > 0.95 else "middle"
+        words = escape(across.written(tick))
+        parts.append(f'<text x="{x(tick)}" y="{HIGH - FOOT + 20}" text-anchor="{anchor}">{words}</text>')
     for tick in up.ticks:
         parts.append(f'<line class="axis" x1="{LEFT}" x2="{WIDE - 16}" y1="{y(tick)}" y2="{y(tick)}"/>')
         parts.append(f'<text x="{LEFT - 6}" y="{y(tick) + 4}" text-anchor="end">{escape(up.written(tick))}</text>')
     middle = (LEFT + WIDE - 16) / 2
-    parts.append(
-        f'<text x="{middle}" y="{HIGH - 8}" text-anchor="middle">{escape(across.words)}; up: {escape(up.words)}</text>'
-    )
+    parts.append(f'<text x="{LEFT}" y="20">{escape(up.words)}</text>')
+    parts.append(f'<text x="{middle}" y="{HIGH - 8}" text-anchor="middle">{escape(across.words)}</text>')
     for curve in curves:
         colour = colours[curve.name]
         if not curve.dots and len(curve.points) > 1:
@@ -154,17 +156,25 @@ def _head(measured: Measured, colours: Mapping[str, str]) -> str:
 
 
 def _table(measured: Measured) -> str:
-    head = "".join(f"<th>{escape(column)}</th>" for column in ("provider", "load", *COLUMNS))
-    rows, notes = [], []
-    for line in lines(measured):
-        cells = "".join(f"<td>{escape(line.cells[column])}</td>" for column in COLUMNS)
-        rows.append(f"<tr><td>{escape(line.provider)}</td><td>{escape(line.load)}</td>{cells}</tr>")
-        notes += [f"<li>{escape(line.provider)}, {escape(line.load)}: {escape(note)}</li>" for note in line.notes]
+    notes = [
+        f"<li>{escape(line.provider)}, {escape(line.load)}: {escape(note)}</li>"
+        for line in lines(measured)
+        for note in line.notes
+    ]
     told = f"<ul>{''.join(notes)}</ul>" if notes else ""
-    return (
-        f'<h2>Figures</h2><div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody>'
-        f"</table></div>{told}"
-    )
+    latencies, rates = _columns(measured, COLUMNS[:LATENCIES]), _columns(measured, COLUMNS[LATENCIES:])
+    return f"<h2>Latency</h2>{latencies}<h2>Rates and prices</h2>{rates}{told}"
+
+
+def _columns(measured: Measured, columns: Sequence[str]) -> str:
+    """Some of the columns as a table, so that none stands outside of a page."""
+    head = "".join(f"<th>{escape(column)}</th>" for column in ("provider", "load", *columns))
+    rows = []
+    for line in lines(measured):
+        cells = "".join(f"<td>{escape(line.cells[column])}</td>" for column in columns)
+        rows.append(f"<tr><td>{escape(line.provider)}</td><td>{escape(line.load)}</td>{cells}</tr>")
+    body = "".join(rows)
+    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def _by_load(measured: Measured) -> dict[str, list[Cell]]:
