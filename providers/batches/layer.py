@@ -29,10 +29,13 @@ from semprop.providers.base import (
 from semprop.providers.batches.provider import Batches
 from semprop.providers.batches.terms import BatchTerms
 from semprop.providers.budget import NOTHING, Amount, BudgetSpent, Reservation, failed, settled, worst_case
-from semprop.providers.errors import ProviderError, ProviderFailure, RetryError
+from semprop.providers.errors import ErrorClass, ProviderError, ProviderFailure, RetryError
 from semprop.providers.layers import Price, Send, filled
 from semprop.providers.pictures import Pictures
 from semprop.providers.valve import Valve, check_bounded, lost_of
+
+TURNS = 300
+"""Times that a request is handed in, refused ones included: a day of them at the longest usual pause."""
 
 
 class Priced:
@@ -95,8 +98,8 @@ class Batching:
         if self._sampling is not None:
             request = replace(request, sampling=filled(request.sampling, self._sampling))
         check_bounded(self._costs.valve.purse.caps, request)
-        attempts = 0
-        for tries in count(1):
+        attempts = tries = 0
+        for turns in count(1):
             try:
                 completion = await self._once(request, key)
             except ProviderError as error:
@@ -104,7 +107,9 @@ class Batching:
                 if not isinstance(error, RetryError):
                     error.attempts = attempts
                     raise
-                if tries >= self._terms.tries:
+                # Refused since too much of the account's waits, it was in no batch: that passes, if not soon.
+                tries += not (error.error_class is ErrorClass.RATE and not error.attempts)
+                if tries >= self._terms.tries or turns >= TURNS:
                     raise ProviderFailure(
                         f"{error}; it was in {tries} batches",
                         error.error_class,

@@ -26,6 +26,9 @@ from semprop.providers.http import WireFormat
 _SPARE = 200
 """Bytes of a line beside its request."""
 
+_FEWEST = 16
+"""Requests of a batch, down to which batches get smaller where the account's queue takes none."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -45,6 +48,7 @@ class Batches:
         self._service, self._calls, self._wire, self._identity = service, calls, wire, identity
         self._terms, self._outside = terms, outside
         self._submitter = Submitter(service, identity, terms, outside)
+        self._most = min(service.most_rows, terms.rows or service.most_rows)
         self._gathering = Load()
         self._loads: list[Load] = []
         self._asked: dict[str, Asked] = {}
@@ -156,7 +160,7 @@ class Batches:
 
     def _gathered(self, asked: Asked) -> None:
         load, service = self._gathering, self._service
-        most = min(service.most_rows, self._terms.rows or service.most_rows)
+        most = self._most
         size = len(asked.body) + _SPARE
         if load.asked and (len(load.asked) >= most or load.size + size > service.most_bytes):
             self._go()
@@ -206,6 +210,8 @@ class Batches:
         except ProviderError as error:
             error.attempts = 0  # A call for all of them was refused: none of them was asked by it.
             load.fail(error)
+            if load.is_over and error.error_class is ErrorClass.RATE:
+                self._too_much(load, error)
             self._later()
             # A batch that runs is found again by whoever asks the next time; what was never sent is over.
             if not load.is_over and (load.draft is None or (load.draft.batch is None and not load.is_unsure)):
@@ -213,6 +219,14 @@ class Batches:
                 if load.draft is not None:
                     await self._submitter.note(load, "void")
             self._forget_over()
+
+    def _too_much(self, load: Load, error: ProviderError) -> None:
+        """The account's queue took none of it. Where none of ours stands there, it may be too small for the whole: the
+        next batches are half as large."""
+        assert load.draft is not None, "it was sent"
+        if not any(other.draft and other.draft.batch for other in self._loads if other is not load):
+            self._most = max(min(_FEWEST, self._most), min(self._most, len(load.draft.keys) // 2))
+        _log.warning("batch_queue_full", provider=self._identity, why=str(error), rows_at_most=self._most)
 
     async def _submitted(self, load: Load) -> bool:
         """Have it at the service; False if it is not, and its requests were gathered anew."""

@@ -7,13 +7,14 @@ import pytest
 
 from semprop.providers.base import Completion, Usage
 from semprop.providers.batches.layer import Batching, Costs
+from semprop.providers.batches.service import State, Status
 from semprop.providers.batches.terms import BatchTerms
 from semprop.providers.budget import Amount, Caps
 from semprop.providers.pictures import UNTOLD
 from semprop.providers.prices import Free
 from semprop.providers.scripted import VirtualClock
 from semprop.providers.valve import Valve
-from tests.providers.batches.serving import WHO, Service, asked, connected, key_of, submissions
+from tests.providers.batches.serving import TERMS, WHO, Service, asked, connected, key_of, submissions
 
 
 def layered(service, sent, valve=None):
@@ -82,3 +83,45 @@ async def test_a_row_that_is_given_up_before_its_batch_is_made_costs_nothing():
     with pytest.raises(asyncio.CancelledError):
         await leaves
     assert (valve.purse.spent, valve.purse.reserved) == (Amount(), Amount())
+
+
+async def test_an_account_whose_queue_is_full_is_waited_for_and_fails_no_request():
+    service, create, refused = Service(VirtualClock()), Service.create, []
+
+    async def full(draft, lines):
+        if len(refused) < 10:
+            refused.append(service.clock.now())
+            return Status("refused", State.FAILED, "failed", code="token_limit_exceeded")
+        return await create(service, draft, lines)
+
+    service.create = full
+    batches, complete = layered(service, [])
+    task = asyncio.ensure_future(complete(asked("late")))
+    await asyncio.sleep(0)
+    batches.quiescent()
+    reply = await task
+    assert (reply.text, reply.attempts) == ("re: late", 1)
+    assert refused[-1] - refused[0] >= 9 * TERMS.most
+    assert submissions(service) == {key_of("late"): 1}
+
+
+async def test_what_is_too_much_for_an_accounts_whole_queue_goes_in_smaller_batches():
+    service, create, sizes = Service(VirtualClock()), Service.create, []
+
+    async def small(draft, lines):
+        sizes.append(len(lines))
+        if len(lines) > 20:
+            return Status("refused", State.FAILED, "failed", code="token_limit_exceeded")
+        return await create(service, draft, lines)
+
+    service.create = small
+    batches, complete = layered(service, [])
+    texts = [f"question {number}" for number in range(100)]
+    tasks = [asyncio.ensure_future(complete(asked(text))) for text in texts]
+    await asyncio.sleep(0)
+    batches.quiescent()
+    assert [reply.text for reply in await asyncio.gather(*tasks)] == [f"re: {text}" for text in texts]
+    assert sizes[0] == 100
+    assert max(map(len, (held.lines for held in service.held.values()))) <= 20
+    assert len(service.held) < 10
+    assert submissions(service) == {key_of(text): 1 for text in texts}
