@@ -203,7 +203,7 @@ class Listed:
 
     def __init__(self, model: ModelInfo, context: Mapping[str, str], now: Callable[[], datetime]) -> None:
         self._model, self._context, self._now = model, context, now
-        self._until = datetime.min.replace(tzinfo=UTC)
+        self._since = self._until = datetime.min.replace(tzinfo=UTC)
         self._present: Tariff = Unknown()
         self._may_apply: tuple[Tariff, ...] = ()
 
@@ -221,9 +221,10 @@ class Listed:
 
     def _look(self) -> None:
         now = self._now()
-        if now < self._until:
+        if self._since <= now < self._until:
             return
-        self._until = now - (now - datetime.min.replace(tzinfo=UTC)) % PRICED_EVERY + PRICED_EVERY
+        self._since = now - (now - datetime.min.replace(tzinfo=UTC)) % PRICED_EVERY
+        self._until = self._since + PRICED_EVERY
         self._present = _plain(self._model, self._context, now)
         assert isinstance(self._model.prices, list)
         times = [moment for each in self._model.prices for moment in _moments(each, now)]

@@ -248,6 +248,9 @@ def test_a_price_by_the_time_of_day_follows_the_clock_and_is_reserved_at_its_dea
         )
         assert seen[-1] == pytest.approx(float(listed.total_price))
         assert (price.dearest(1000, 1000) or 0.0) >= seen[-1] - 1e-15
+    for quarter in reversed(range(96)):  # A clock that is set back is followed, too.
+        clock[0] = begun + timedelta(minutes=15 * quarter, seconds=7)
+        assert price(usage) == seen[quarter]
     assert len(dict.fromkeys(seen)) > 1
     assert price.dearest(1000, 1000) >= max(seen) - 1e-15
 
