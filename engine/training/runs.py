@@ -76,21 +76,18 @@ class Run:
 
     def exchanges(self) -> Iterator[Exchange]:
         """Every request of the run with its outcome: answered positions as they were answered, then those under way."""
-        rows = self._rows(
-            "WITH asked AS (SELECT key, role, request, min(id) FROM intents GROUP BY key), "
-            "answered AS (SELECT position, key, body, usable, 0 AS linked, id FROM outcomes "
-            "UNION ALL SELECT position, key, NULL, 1, 1, id FROM links), "
-            "kept AS (SELECT key, body, min(id) FROM outcomes WHERE usable GROUP BY key) "
-            "SELECT a.position, r.role, r.request, coalesce(a.body, k.body), 0 AS open, a.linked, min(a.id) AS place "
-            "FROM answered a JOIN asked r ON r.key = a.key LEFT JOIN kept k ON k.key = a.key GROUP BY a.position "
-            "UNION ALL SELECT i.position, i.role, i.request, NULL, 1, 0, min(i.id) FROM intents i "
-            "WHERE i.position NOT IN (SELECT position FROM outcomes) GROUP BY i.position ORDER BY open, linked, place",
-            (),
-        )
-        with self._whole() as whole:
-            for position, role, request, body, *_ in rows:
-                outcome = None if body is None else outcome_of(unpacked(body))
-                yield Exchange(position, role, whole(request), outcome)
+        with self._reader.connected() as connection, self._whole() as whole:
+            find = Entries(connection).find
+
+            def body(place: int | None) -> Any:
+                entry = None if place is None else find(place)
+                return None if entry is None else entry.body
+
+            for position, role, request, answer in connection.execute(EXCHANGES).fetchall():
+                replied = body(answer)
+                yield Exchange(
+                    position, role, whole(body(request)), None if replied is None else outcome_of(unpacked(replied))
+                )
 
     def calls(self) -> Iterator[Call]:
         """What was sent at each position, or was about to be; in no particular order."""
@@ -187,6 +184,21 @@ def _text(entries: Entries, place: int) -> str:
     entry = entries.find(place)
     return LOST if entry is None or entry.body is None else text_of(unpacked(entry.body))
 
+
+EXCHANGES = (
+    "WITH told AS (SELECT id, kind, key, position, role FROM entries), "
+    "asked AS (SELECT key, role, min(id) AS id FROM told WHERE kind = 'intent' GROUP BY key), "
+    "kept AS (SELECT key, min(id) AS id FROM told WHERE kind = 'outcome' GROUP BY key) "
+    "SELECT position, role, request, answer FROM ("
+    "SELECT a.position, r.role, r.id AS request, iif(a.kind = 'link', k.id, a.id) AS answer, "
+    "0 AS open, a.kind = 'link' AS linked, min(a.id) AS place "
+    "FROM told a JOIN asked r ON r.key = a.key LEFT JOIN kept k ON k.key = a.key "
+    "WHERE a.kind IN ('outcome', 'fault', 'link') GROUP BY a.position "
+    "UNION ALL SELECT position, role, id, NULL, 1, 0, min(id) FROM told WHERE kind = 'intent' "
+    "AND position NOT IN (SELECT position FROM told WHERE kind IN ('outcome', 'fault')) GROUP BY position) "
+    "ORDER BY open, linked, place"
+)
+"""Position and role, and where the request and its answer stand: bodies are read one by one, not sorted."""
 
 REPAIRS = "SELECT position, role FROM entries WHERE kind = 'intent' AND position LIKE '%repair\"%' GROUP BY position"
 """Requests to write a reply again."""

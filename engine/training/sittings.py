@@ -104,9 +104,11 @@ async def _again(spec: Specification, telemetry: Telemetry) -> Sitting:
         _note(ledger, number)
         ledger.describe("status", "running")
     except BaseException:
-        lock.close()
-        if ledger is not None:
-            await ledger.close()
+        try:
+            if ledger is not None:
+                await ledger.close()
+        finally:
+            lock.close()  # Not before: what is queued is written until then.
         raise
     return Sitting(ledger, lock, number, seconds)
 

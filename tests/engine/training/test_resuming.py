@@ -14,12 +14,14 @@ from recorded import in_rows
 from semprop.engine import Specification, SpecificationError, Status, Trainer, UsageError, optimize
 from semprop.engine.prompts.protocol import PROTOCOL
 from semprop.engine.training.bodies import packed
-from semprop.engine.training.journal import stamping
+from semprop.engine.training.journal import Journal, stamping
+from semprop.engine.training.lock import hold
 from semprop.engine.training.reading import FILE_NAME
 from semprop.engine.training.resuming import check_same, differences
 from semprop.engine.training.runs import Run
-from semprop.engine.training.sittings import SITTING, SITTING_END, seconds_of
+from semprop.engine.training.sittings import SITTING, SITTING_END, begin, seconds_of
 from semprop.engine.training.specification import document_of_specification, fingerprint
+from semprop.engine.training.telemetry import Telemetry
 from semprop.providers import Completion, Usage, VirtualClock
 
 
@@ -172,6 +174,29 @@ async def test_a_run_that_is_being_written_is_not_opened_a_second_time(tmp_path)
         with pytest.raises(UsageError, match="is being written by process"):
             await optimize(spec(run=tmp_path / "run"), resume=True)
     await optimize(spec(run=tmp_path / "run"), resume=True)
+
+
+async def test_a_run_that_cannot_be_gone_on_with_is_let_go_after_its_journal_is_closed(tmp_path, monkeypatch):
+    await optimize(spec(run=tmp_path / "run"))
+    held = []
+
+    async def closed(journal):
+        with pytest.raises(UsageError, match="is being written"):
+            hold(tmp_path / "run")
+        held.append(journal)
+        await close(journal)
+
+    def fails(position, *rest):
+        raise RuntimeError("counting failed")
+
+    close = Journal.close
+    monkeypatch.setattr(Journal, "close", closed)
+    telemetry = Telemetry()
+    telemetry.earlier = fails
+    with pytest.raises(RuntimeError, match="counting failed"):
+        await begin(spec(run=tmp_path / "run"), telemetry, resume=True)
+    assert len(held) == 1
+    hold(tmp_path / "run").close()
 
 
 def test_a_recipe_is_kept_as_it_is():
