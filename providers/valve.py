@@ -141,7 +141,7 @@ class Passage:
             finally:
                 purse.settle(reservation, amount)
                 if sent is not None:
-                    sent.under_way -= worst
+                    _ended(sent, worst)
                     sent.spent = amount if sent.spent is None else sent.spent + amount
                     if answered and not sent.answered:
                         sent.answered = True
@@ -158,15 +158,20 @@ class Passage:
 
 async def _told(sent: Sent, worst: Amount) -> None:
     """An attempt is about to go out: if it is not the first of its request, say so before."""
-    beside = NOTHING if sent.under_way is None else sent.under_way
-    # From here on: of two that are told at once each counts the other.
-    sent.under_way = beside + worst
+    beside = sent.under_way or NOTHING
+    # From here on: of two that are told at once each counts the other. Mostly there is one, and nothing to add.
+    sent.under_way = worst if beside is NOTHING else beside + worst
     if sent.again is not None and (sent.attempts or beside.calls):
         try:
             await sent.again(sent, beside)
         except BaseException:
-            sent.under_way -= worst
+            _ended(sent, worst)
             raise
+
+
+def _ended(sent: Sent, worst: Amount) -> None:
+    """An attempt is not under way any more."""
+    sent.under_way = NOTHING if sent.under_way is worst else sent.under_way - worst
 
 
 def lost_of(amount: Amount, cancelled: bool) -> Lost:
