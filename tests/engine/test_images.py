@@ -107,14 +107,14 @@ async def test_a_run_shows_pictures_forward_only_and_its_journal_holds_each_once
     used = {image for request in forward for image in request.messages[-1].images}
     for text in asked_back:
         assert not any(image.base64 in text for image in used)
-        assert any(image.words in text for image in used)
+        assert any(image.text in text for image in used)
     with sqlite3.connect(tmp_path / "run" / "journal.sqlite") as journal:
         texts = [unpacked(body) for (body,) in journal.execute("SELECT body FROM entries WHERE kind = 'text'")]
     for image in used:
         assert texts.count(image.url) == 1
     recorded = next(call for call in Run(tmp_path / "run").calls() if call.position.node == "seen")
     turn = recorded.request["messages"][-1]
-    assert turn["content"] in [image.words for image in used]
+    assert turn["content"] in [image.text for image in used]
     assert turn["pictures"] == 1
     # What it may have cost, where that is not known: as much as the dearest picture.
     assert amount_of(replace(recorded, outcome=None, charges=(), unknown=1), unpriced).input > LARGEST
@@ -154,4 +154,4 @@ async def test_a_function_is_given_the_picture_itself_and_cannot_have_one_record
 
 def test_a_picture_is_shown_to_people_in_words():
     assert isinstance(BIG[0], Image)
-    assert shown(BIG[0]) == BIG[0].words
+    assert shown(BIG[0]) == BIG[0].text
