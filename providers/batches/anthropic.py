@@ -16,7 +16,7 @@ import orjson
 from semprop.providers.batches.calls import Calls
 from semprop.providers.batches.notes import Draft
 from semprop.providers.batches.pages import Pages
-from semprop.providers.batches.service import NOBODY, SKEW, End, Found, Line, Row, State, Status, unread
+from semprop.providers.batches.service import NOBODY, SKEW, End, Found, Line, Row, State, Status, row
 from semprop.providers.errors import ErrorClass, RetryError
 from semprop.providers.wire.classify import Reply
 from semprop.providers.wire.reading import count
@@ -78,7 +78,7 @@ class AnthropicBatches:
 
     async def results(self, status: Status, take: Callable[[Row], None]) -> None:
         def line(data: bytes) -> bool:
-            take(_row(data, status.id))
+            take(row(data, status.id, _read))
             return True
 
         await self._calls.lines(f"{_PATH}/{status.id}/results", line)
@@ -92,7 +92,7 @@ class AnthropicBatches:
         first: list[str] = []
 
         def line(data: bytes) -> bool:
-            name = _row(data, status.id).custom_id
+            name = row(data, status.id, _read).custom_id
             if name != NOBODY:
                 first.append(name)
             return not first
@@ -118,19 +118,6 @@ def _status(document: Any, calls: Calls) -> Status:
             state = State.OVER if word == "ended" else State.RUNNING
             return Status(name, state, word, done, total, (results,) if isinstance(results, str) else ())
     raise RetryError(f"{calls.identity} answered with no message batch", ErrorClass.TRANSIENT)
-
-
-def _row(data: bytes, batch: str) -> Row:
-    """One line of results.
-
-    Raises:
-        RetryError: it was cut (TRANSIENT).
-    """
-    try:
-        return _read(orjson.loads(data), data) or unread(data, batch)
-    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
-        # Not JSON; or JSON that is too deep to be written again.
-        return unread(data, batch)
 
 
 def _read(line: object, data: bytes) -> Row | None:

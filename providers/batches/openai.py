@@ -14,7 +14,7 @@ import orjson
 from semprop.providers.batches.calls import Calls
 from semprop.providers.batches.notes import Draft
 from semprop.providers.batches.pages import Pages
-from semprop.providers.batches.service import SKEW, End, Found, Line, Row, State, Status, unread
+from semprop.providers.batches.service import SKEW, End, Found, Line, Row, State, Status, row
 from semprop.providers.errors import ErrorClass, RetryError
 from semprop.providers.wire.classify import Reply
 from semprop.providers.wire.reading import count
@@ -95,7 +95,7 @@ class OpenAIBatches:
 
     async def results(self, status: Status, take: Callable[[Row], None]) -> None:
         def line(data: bytes) -> bool:
-            take(_row(data, status.id))
+            take(row(data, status.id, _read))
             return True
 
         for file in status.results:
@@ -145,19 +145,6 @@ def _status(document: Mapping[str, Any], calls: Calls) -> Status:
         str(first.get("code") or ""),
         str(first.get("message") or ""),
     )
-
-
-def _row(data: bytes, batch: str) -> Row:
-    """One line of results.
-
-    Raises:
-        RetryError: it was cut (TRANSIENT).
-    """
-    try:
-        return _read(orjson.loads(data), data) or unread(data, batch)
-    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
-        # Not JSON; or JSON that is too deep to be written again.
-        return unread(data, batch)
 
 
 def _read(line: object, data: bytes) -> Row | None:

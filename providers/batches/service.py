@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
+import orjson
+
 from semprop.providers.batches.notes import Draft
 from semprop.providers.errors import ErrorClass, RetryError
 from semprop.providers.wire.classify import Reply
@@ -80,6 +82,19 @@ def unread(data: bytes, batch: str) -> Row:
     raise RetryError(f"the results of {batch} end in a line that is none: {data[:200]!r}", ErrorClass.TRANSIENT)
 
 
+def row(data: bytes, batch: str, read: Callable[[object, bytes], Row | None]) -> Row:
+    """One line of results; `read` tells what a document of the service means, and None of one that is no row.
+
+    Raises:
+        RetryError: it was cut (TRANSIENT).
+    """
+    try:
+        return read(orjson.loads(data), data) or unread(data, batch)
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
+        # Not JSON; or JSON that is too deep to be written again.
+        return unread(data, batch)
+
+
 class Found(NamedTuple):
     """What a search for a batch gave. `unsure`: one that may be it is not over yet, and cannot be told before;
     `is_none`: none can have been created."""
@@ -118,7 +133,7 @@ class Service(Protocol):
         """How a batch goes."""
 
     async def results(self, status: Status, take: Callable[[Row], None]) -> None:
-        """Give every line of the results to `take`, in the order in which they come; see `unread`."""
+        """Give every line of the results to `take`, in the order in which they come; see `row`."""
 
     async def cancel(self, name: str) -> Status:
         """Stop a batch: what was answered stays answered."""
