@@ -37,24 +37,27 @@ class Example:
 
     def __post_init__(self) -> None:
         for name, given in self.inputs.items():
-            if not isinstance(given, str | Image):
+            if not isinstance(given, Given):
                 raise DataError(
                     f"example {self.id!r}, input {name!r}: expected text or an Image, found {type(given).__name__}; "
                     "write it as text"
                 )
-            self._check(words_of(given), f", input {name!r}")
-            self._check(name, f", name of the input {name!r}")
+            self._check(words_of(given), ", input ", name)
+            self._check(name, ", name of the input ", name)
         self._check(self.id, "'s id")
         self._check(self.expected or "", "'s expected answer")
         self._check(self.group, "'s group")
         object.__setattr__(self, "inputs", MappingProxyType(dict(self.inputs)))
 
-    def _check(self, text: str, place: str) -> None:
+    def _check(self, text: str, place: str, name: str | None = None) -> None:
         """Make sure that text can be sent and put on record."""
+        if text.isascii():
+            return
         try:
             text.encode()
         except UnicodeEncodeError as error:
-            raise DataError(f"example {self.id!r}{place}: holds half a surrogate pair; mend the encoding") from error
+            where = place if name is None else f"{place}{name!r}"
+            raise DataError(f"example {self.id!r}{where}: holds half a surrogate pair; mend the encoding") from error
 
 
 def normalised(example: Example) -> str:

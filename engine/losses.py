@@ -320,20 +320,20 @@ def as_score(result: object, name: str) -> Score:
     Raises:
         SpecificationError: anything else; the message names the loss.
     """
-    parts: Mapping[str, object] = {"value": result}
     if isinstance(result, Score):
-        parts = {known: getattr(result, known) for known in _FIELDS}
-    elif isinstance(result, Mapping) and "value" in result and set(result) <= set(_FIELDS):
-        parts = result
-    feedback, lenient = parts.get("feedback", ""), parts.get("lenient")
+        return _checked(name, result.value, result.feedback, result.lenient, result.objective)
+    if isinstance(result, Mapping) and "value" in result and set(result) <= set(Score.__slots__):
+        return _checked(name, **result)
+    return _checked(name, result)
+
+
+def _checked(
+    name: str, value: object, feedback: object = "", lenient: object = None, objective: object = None
+) -> Score:
     if not isinstance(feedback, str):
         raise SpecificationError(f"the loss {name!r} returned feedback {feedback!r:.60}: return text")
-    strict = _unit(parts["value"], name)
-    objective = _objective(parts.get("objective"), name)
-    return Score(strict, feedback, None if lenient is None else _unit(lenient, name), objective)
-
-
-_FIELDS = ("value", "feedback", "lenient", "objective")
+    strict = _unit(value, name)
+    return Score(strict, feedback, None if lenient is None else _unit(lenient, name), _objective(objective, name))
 
 
 def _objective(found: object, name: str) -> Objective | None:
@@ -354,7 +354,7 @@ def _objective(found: object, name: str) -> Objective | None:
 
 def _unit(value: object, name: str) -> float:
     number = value.item() if isinstance(value, np.generic) else value
-    if not isinstance(number, bool | int | float):
+    if not isinstance(number, int | float):
         raise SpecificationError(
             f"the loss {name!r} returned {value!r:.60}: return a number from 0 (worst) to 1 (best), a truth value or "
             "a Score"

@@ -64,15 +64,22 @@ class Tape:
 
     def record(self, name: str) -> Record | None:
         """The record of a node, or None if it never ran."""
-        return next((record for record in self.records if record.name == name), None)
+        for record in self.records:
+            if record.node.name == name:
+                return record
+        return None
 
     @property
     def failure(self) -> Failure | None:
         """The failure that decides the example: a provider's if there is one (the answer is unknown), else the
         first model failure in topological order, else None."""
-        failures = [record.value for record in self.records if isinstance(record.value, Failure)]
-        unknown = (failure for failure in failures if not failure.is_model_failure)
-        return next(unknown, failures[0] if failures else None)
+        first: Failure | None = None
+        for record in self.records:
+            if isinstance(record.value, Failure):
+                if not record.value.is_model_failure:
+                    return record.value
+                first = first or record.value
+        return first
 
     @property
     def answer(self) -> Value:

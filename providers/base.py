@@ -364,8 +364,9 @@ def content_key(identity: str, request: Request) -> str:
 
 def _content_document(message: Message) -> tuple[object, ...]:
     """What a message says, however it is cut into parts; a picture by all of its digest."""
-    if not message.images:
-        return (message.text,)
+    texts = [part.text for part in message.parts if type(part) is Text]
+    if len(texts) == len(message.parts):
+        return ("".join(texts),)
     return tuple([piece if isinstance(piece, str) else (piece.media_type, piece.digest) for piece in message.pieces])
 
 

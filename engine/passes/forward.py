@@ -27,7 +27,7 @@ from semprop.engine.replies.parsers import ReplyError, parse_answer
 from semprop.engine.scheduler import Start, place_of, walk
 from semprop.engine.seam import FunctionCall, ModelCall, Seam
 from semprop.engine.tape import Record, SlotValue, Tape, Value
-from semprop.providers.base import Completion, Request, Stop, Usage
+from semprop.providers.base import Completion, Stop, Usage
 
 SETS = 16
 """So many sets of parameters are in use at once, at most: those of a gate's candidates, say."""
@@ -52,6 +52,7 @@ class Wiring:
     waiting: tuple[int, ...]
     successors: tuple[tuple[int, ...], ...]
     levels: tuple[int, ...]
+    is_chain: bool
     known: dict[str, tuple[Fixed, ...]] = field(default_factory=dict, compare=False, repr=False)
 
     def fixed(self, parameters: Parameters) -> tuple[Fixed, ...]:
@@ -96,7 +97,9 @@ def wiring(graph: Graph) -> Wiring:
     for index, released in enumerate(successors):  # Nodes stand in topological order.
         for successor in released:
             levels[successor] = max(levels[successor], levels[index] + 1)
-    return Wiring(graph, slots, tuple(waiting), tuple(map(tuple, successors)), tuple(levels))
+    # As many levels as nodes: each waits for the one before it.
+    is_chain = max(levels, default=0) == len(levels) - 1
+    return Wiring(graph, slots, tuple(waiting), tuple(map(tuple, successors)), tuple(levels), is_chain)
 
 
 async def forward(
@@ -127,56 +130,46 @@ async def forward(
                 return
             inputs.append(SlotValue(slot.name, slot.source, slot.purpose, values[slot.source]))
         place = Position(at.step, at.phase, at.example, at.candidate, node.name, at.slot, at.sample, at.again)
-        standing = Standing(seam, wired.levels[index], order)
-        if isinstance(node, Model) and steered is not None:
-            request = steered_request(steered, inputs, example.id, f"{node.name}|{example.id}", at.sample)
-            record = await _run_model(node, (*steering_slots, *inputs), request, place, standing)
+        if isinstance(node, Function):
+            record = await _run_function(node, tuple(inputs), place, seam)
         else:
-            record = await run_node(node, tuple(inputs), example.id, place, standing)
+            assert steered is not None, "a model's node is steered, if by nothing but its sampling"
+            request = steered_request(steered, inputs, example.id, f"{node.name}|{example.id}", at.sample)
+            call = ModelCall(node.role, request, wired.levels[index], order)
+            record = await _run_model(node, (*steering_slots, *inputs), call, place, seam)
         records[index] = record
         if not isinstance(record.value, Failure):
             values[node.name] = record.value
 
-    await walk(wired.waiting, wired.successors, run, start)
-    return Tape(example, parameters.hash, tuple(record for record in records if record is not None), graph.output)
-
-
-class Standing(NamedTuple):
-    """The seam, and where a node's requests stand in line: how many levels lie before it, and its item's place."""
-
-    seam: Seam
-    level: int = 0
-    order: int = 0
-
-    def call(self, role: str, request: Request, unread: Unread | None = None) -> ModelCall:
-        """A request with its place in line."""
-        return ModelCall(role, request, self.level, self.order, unread)
+    if wired.is_chain:
+        for index in range(len(records)):
+            await run(index)
+    else:
+        await walk(wired.waiting, wired.successors, run, start)
+    return Tape(example, parameters.hash, tuple([record for record in records if record is not None]), graph.output)
 
 
 def run_node(
-    node: Node, slots: tuple[SlotValue, ...], example: str, at: Position, standing: Standing
+    node: Node, slots: tuple[SlotValue, ...], example: str, at: Position, seam: Seam, order: int = 0
 ) -> Awaitable[Record]:
-    """Run one node on given slot values."""
+    """Run one node on given slot values; `order` is where its requests stand in line."""
     match node:
         case Model():
             request = forward_request(node, slots, example, f"{node.name}|{example}", at.sample)
-            return _run_model(node, slots, request, at, standing)
+            return _run_model(node, slots, ModelCall(node.role, request, order=order), at, seam)
         case Function():
-            return _run_function(node, slots, at, standing.seam)
+            return _run_function(node, slots, at, seam)
 
 
-async def _run_model(
-    node: Model, slots: tuple[SlotValue, ...], request: Request, at: Position, standing: Standing
-) -> Record:
-    outcome = await standing.seam.ask_model(at, standing.call(node.role, request))
+async def _run_model(node: Model, slots: tuple[SlotValue, ...], call: ModelCall, at: Position, seam: Seam) -> Record:
+    outcome = await seam.ask_model(at, call)
     value = _value_of(node, outcome)
     usage: tuple[Usage, ...] = ()
-    if _is_unreadable(node, value) and isinstance(outcome, Completion):
-        assert isinstance(value, Failure)
+    if isinstance(value, Failure) and isinstance(outcome, Completion) and _is_unreadable(node, value):
         usage = (outcome.usage,)
-        again = repair_request(request, outcome, value.message)
+        again = repair_request(call.request, outcome, value.message)
         unread = Unread(outcome, lambda reply: not _is_unreadable(node, _value_of(node, reply)))
-        outcome = await standing.seam.ask_model(at.moved(slot="repair"), standing.call(node.role, again, unread))
+        outcome = await seam.ask_model(at.moved(slot="repair"), call._replace(request=again, unread=unread))
         value = _value_of(node, outcome)
     if isinstance(outcome, Failure):
         return Record(node, slots, outcome, outcome.text, usage=usage)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from semprop.engine.example import Given
@@ -44,7 +45,7 @@ def _pieces(inputs: Sequence[tuple[str, Given]]) -> list[Given]:
     """What `inputs_block` consists of; long values stand by themselves, and so do pictures, behind their names."""
     if len(inputs) == 1:
         return [inputs[0][1]]
-    fence = Fence(fence_suffix([text for _, text in inputs if isinstance(text, str)]))
+    suffix = fence_suffix([text for _, text in inputs if not isinstance(text, Image)])
     pieces: list[Given] = []
     written = ""
     for name, text in inputs:
@@ -55,10 +56,10 @@ def _pieces(inputs: Sequence[tuple[str, Given]]) -> list[Given]:
             written = ""
             continue
         # One line: nothing that ends a line stands in it.
-        if "\n" not in text and text.splitlines() in ([], [text]):
+        if "\n" not in text and "".join(text.splitlines()) == text:
             before, after = f"{name}: ", ""
         else:
-            before, after = fence.around("input", name=name)
+            before, after = _fences(suffix, name)
         if len(text) < LONG:
             written = f"{written}{before}{text}{after}"
         else:
@@ -67,6 +68,12 @@ def _pieces(inputs: Sequence[tuple[str, Given]]) -> list[Given]:
     if written:
         pieces.append(written)
     return pieces
+
+
+@lru_cache(maxsize=1024)
+def _fences(suffix: str, name: str) -> tuple[str, str]:
+    """What stands around an input of several lines; a graph has few names of inputs, and many inputs."""
+    return Fence(suffix).around("input", name=name)
 
 
 def _user_turn(before: str, inputs: Sequence[tuple[str, Given]]) -> Turn:
@@ -82,7 +89,7 @@ def _user_turn(before: str, inputs: Sequence[tuple[str, Given]]) -> Turn:
                 pieces[end] = stripped
                 break
             del pieces[end]
-    return Turn("user", tuple([Text(piece) if isinstance(piece, str) else piece for piece in pieces or ("",)]))
+    return Turn("user", tuple([piece if isinstance(piece, Image) else Text(piece) for piece in pieces or ("",)]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +160,7 @@ def forward_request(node: Model, slots: Sequence[SlotValue], example: str, draw:
 
 def steered_request(steered: Steering, slots: Sequence[SlotValue], example: str, draw: str, sample: int = 0) -> Request:
     """`forward_request` where what steers the node is known: `slots` are its inputs."""
-    inputs = [(slot.name, value if isinstance(value := slot.value, str | Image) else shown(value)) for slot in slots]
+    inputs = [(name, value if isinstance(value, Given) else shown(value)) for name, _, _, value in slots]
     turn = _user_turn(steered.before, inputs)
     if steered.demonstrations:
         turns = (*steered.head, *_worked(steered, tuple(inputs), example), turn)

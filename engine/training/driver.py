@@ -21,7 +21,7 @@ from semprop.engine.losses import Loss, Score
 from semprop.engine.method import Scored
 from semprop.engine.outcomes import Failure, Position
 from semprop.engine.parameters import Parameters
-from semprop.engine.passes.forward import Standing, Wiring, forward, run_node
+from semprop.engine.passes.forward import Wiring, forward, run_node
 from semprop.engine.passes.loss import judged
 from semprop.engine.plans import Ask, Effect, Evaluate, Fork, Plan, Probe
 from semprop.engine.scheduler import Start, in_order, together
@@ -116,13 +116,13 @@ class Driver:
         if unknown:
             raise RunError(f"a plan changed the slots {', '.join(unknown)} of {record.name!r}, which has no such slots")
         slots = tuple(slot._replace(value=changes.get(slot.name, slot.value)) for slot in record.slots)
-        standing = Standing(self.stage.seam, order=self.order)
+        seam = self.stage.seam
         # One batch may try a node under several values: they enter the position, since each is a request of its own.
         at = self.at.moved(example=example, candidate=_digest(changes), node=record.name, slot="evaluate")
         at = at.moved(sample=effect.sample)
-        value = (await run_node(record.node, slots, example, at, standing)).value
+        value = (await run_node(record.node, slots, example, at, seam, self.order)).value
         if isinstance(value, Failure) and not value.is_model_failure:
-            value = (await run_node(record.node, slots, example, at.moved(again=1), standing)).value
+            value = (await run_node(record.node, slots, example, at.moved(again=1), seam, self.order)).value
         return value
 
     async def _probe(self, probe: Probe) -> tuple[Score | Failure, ...]:

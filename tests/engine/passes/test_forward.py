@@ -30,7 +30,7 @@ from semprop.engine import (
 )
 from semprop.engine.nodes import Node, Placement
 from semprop.engine.parameters import Kind
-from semprop.engine.passes.forward import Standing, forward, run_node, wiring
+from semprop.engine.passes.forward import forward, run_node, wiring
 from semprop.engine.scheduler import group
 from semprop.providers import Scripted, VirtualClock
 from semprop.providers.base import Completion, Message, Request, Sampling, Stop
@@ -152,7 +152,7 @@ async def test_who_draws_is_part_of_the_request_and_so_is_the_sample(direct: Dir
     scripted = Scripted(echo)
     graph = one_node(model())
     slots = (await ran(graph, direct(scripted))).records[0].slots
-    await run_node(graph.nodes[0], slots, "e1", Position(0, "update", sample=4), Standing(direct(scripted)))
+    await run_node(graph.nodes[0], slots, "e1", Position(0, "update", sample=4), direct(scripted))
     assert [(request.draw, request.sample) for request in scripted.requests] == [("answer|e1", 0), ("answer|e1", 4)]
 
 
