@@ -1,7 +1,7 @@
 """The dispatcher: who of those that ask goes next, and who may share an answer. Bounds how many calls run at once.
 
 Calls stand in line by rank. Those with one key share one run (single flight), which outlives any of them and ends with
-the last. Takes coroutine functions, gives their results; knows nothing of what they do.
+the last. Takes work to be done, gives its results; knows nothing of what it does.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import heapq
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from semprop.engine.errors import RunError
 from semprop.engine.scheduler import Tasks
@@ -24,20 +24,46 @@ _SETTLED = 8
 reaches whoever asks next within fewer."""
 
 
+class Early(Protocol):
+    """What can be done for a job before its turn."""
+
+    def prepare(self) -> object:
+        """It is next: the place that it will have is about to be free."""
+
+    def forgo(self) -> None:
+        """It will not be done after all: nobody waits for it any more."""
+
+
+Work = Callable[["Job"], Coroutine[Any, Any, Any]]
+"""What a job does."""
+
+
 class Job:
     """One run of a piece of work that several tasks may wait for."""
 
-    __slots__ = ("is_kept", "is_over", "key", "task", "waiting", "work")
+    __slots__ = ("_line", "early", "following", "is_kept", "is_over", "key", "task", "waiting", "work")
 
-    def __init__(self, key: str, work: Callable[[Job], Coroutine[Any, Any, Any]]) -> None:
-        self.key, self.work = key, work
+    def __init__(self, key: str, work: Work, early: Early | None, line: list[tuple[Rank, int, Job]]) -> None:
+        self.key, self.work, self.early, self._line = key, work, early, line
         self.waiting: list[asyncio.Future[Any]] = []
         self.task: asyncio.Task[None] | None = None
+        self.following: tuple[Rank, int, Job] | None = None
         self.is_kept = self.is_over = False
 
     def keep(self) -> None:
         """From here on it is worth finishing even if nobody waits: what came is paid for."""
         self.is_kept = True
+
+    def pass_on(self) -> None:
+        """It is all but over: the first in line takes its place then, and may prepare for it now."""
+        line = self._line
+        while line and line[0][2].is_over:
+            heapq.heappop(line)
+        if line and self.following is None:
+            early = line[0][2].early
+            if early is not None:
+                early.prepare()
+            self.following = heapq.heappop(line)
 
 
 class Dispatcher:
@@ -77,8 +103,9 @@ class Dispatcher:
         """Whether a call with this key is under way or in line."""
         return key in self._jobs
 
-    async def result(self, key: str, rank: Rank, work: Callable[[Job], Coroutine[Any, Any, Any]]) -> Any:
-        """What `work` returns or raises, when its turn has come; or what an equal call gives that came before.
+    async def result(self, key: str, rank: Rank, work: Work, early: Early | None = None) -> Any:
+        """What `work` returns or raises, when its turn has come; or what an equal call gives that came before. `early`
+        is told when its turn is next.
 
         If the caller is cancelled and nobody else waits for it, the call is cancelled or leaves the line; one that was
         marked to be kept goes on.
@@ -88,7 +115,7 @@ class Dispatcher:
         """
         job = self._jobs.get(key)
         if job is None:
-            job = self._jobs[key] = Job(key, work)
+            job = self._jobs[key] = Job(key, work, early, self._line)
             self._came += 1
             if self._running < self._limit:
                 self._launch(job)
@@ -107,6 +134,8 @@ class Dispatcher:
                     self._over(job)
                     if job.task is not None:
                         job.task.cancel()
+                    elif job.early is not None:
+                        job.early.forgo()
             raise
 
     @asynccontextmanager
@@ -138,6 +167,7 @@ class Dispatcher:
     async def _run(self, job: Job | None) -> None:
         """One job after the other, while there is one in line."""
         me = asyncio.current_task()
+        following: tuple[Rank, int, Job] | None = None
         try:
             while job is not None:
                 if not job.is_over:
@@ -152,11 +182,17 @@ class Dispatcher:
                         self._over(job, error=error)
                     else:
                         self._over(job, result)
+                    finally:
+                        following = job.following
                     if self._quiescent is not None:
                         self._watch()
-                job = heapq.heappop(self._line)[2] if self._line else None
+                if following is None and self._line:
+                    following = heapq.heappop(self._line)
+                job, following = (None, None) if following is None else (following[2], None)
         finally:
             self._running -= 1
+            if following is not None:
+                heapq.heappush(self._line, following)
             if self._line and self._tasks is not None:  # This task was cancelled with its job; the line goes on.
                 self._launch(heapq.heappop(self._line)[2])
 

@@ -60,6 +60,32 @@ class _Flight:
     outcome: Outcome | None = None
 
 
+@dataclass(slots=True)
+class _Asking:
+    """A request that stands in line, and the mark of its intent once that is noted."""
+
+    ledger: Ledger
+    position: Position
+    key: str
+    call: ModelCall
+    provider: Provider
+    rank: Rank
+    mark: int | None = None
+
+    def prepare(self) -> int:
+        """Note the intent; gives the mark that must be durable before the request is sent."""
+        if self.mark is None:
+            self.mark = self.ledger.intend(self.position, self.key, self.call.role, self.call.request)
+        return self.mark
+
+    def forgo(self) -> None:
+        """It is not sent any more: else a later sitting would count it as possibly charged."""
+        if self.mark is not None:
+            # Storage that fails is told to whoever waits for it; this must not hide why the request ends.
+            with contextlib.suppress(StorageError):
+                self.ledger.charge(self.position, self.key, 0, None, more=False)
+
+
 def rank_of(phase: str, level: int, order: int) -> Rank:
     """Who goes first: what ends a step, then the gate, in its items' order; elsewhere whoever has the longest way to
     go, then the items' order."""
@@ -89,6 +115,7 @@ class Asker:
         self._dispatcher = Dispatcher(spec.in_flight, None if self._batched else told)
         self._patient = Dispatcher(OPEN, told) if self._batched else self._dispatcher
         self._ask = self._call_held if self._listening else self._call_model
+        self._work = self._ask if shared is None else self._call_shared
         self._threads = anyio.CapacityLimiter(spec.in_flight)
         # A flow of its own for each run: those that share a limiter share it fairly.
         self._flow = f"{spec.task if spec.run is None else spec.run}#{id(self):x}"
@@ -126,13 +153,15 @@ class Asker:
         else:
             outcome = ledger.stored(key)
             dispatcher = self._patient if position.phase in self._batched else self._dispatcher
-            shared = outcome is not None or dispatcher.shares(key)
+            # While an equal request is under way its outcome may be on record, and not yet durable.
+            is_under_way = dispatcher.shares(key)
+            outcome = None if is_under_way else ledger.stored(key)
+            is_shared = is_under_way or outcome is not None
             if outcome is None:
                 rank = rank_of(position.phase, call.level, call.order)
-                ask = self._ask if self._shared is None else self._call_shared
-                work = partial(ask, position, key, call, provider, rank)
-                outcome = await dispatcher.result(key, rank, work)
-            if shared:
+                asking = _Asking(ledger, position, key, call, provider, rank)
+                outcome = await dispatcher.result(key, rank, partial(self._work, asking), asking)
+            if is_shared:
                 await self._again(position, key, outcome)
         if call.unread is not None:
             self._telemetry.asked_again(key, position, call.role, call.unread, outcome)
@@ -185,16 +214,13 @@ class Asker:
     async def _once(self, position: Position, key: str, call: Any) -> Outcome:
         """The stored outcome, or that of an equal call under way, or a new one. A follower whose leader was
         cancelled leads in its place."""
-        while True:
-            stored = self._ledger.stored(key)
-            if stored is not None:
-                return await self._again(position, key, stored)
-            flight = self._flights.get(key)
-            if flight is None:
-                break
+        while (flight := self._flights.get(key)) is not None:
             await flight.done.wait()
             if flight.outcome is not None:
                 return await self._again(position, key, flight.outcome)
+        stored = self._ledger.stored(key)
+        if stored is not None:
+            return await self._again(position, key, stored)
         flight = self._flights[key] = _Flight()
         try:
             outcome: Outcome = await call()
@@ -214,12 +240,11 @@ class Asker:
 
     # Models -------------------------------------------------------------------------------------------------------
 
-    async def _call_shared(
-        self, position: Position, key: str, call: ModelCall, provider: Provider, rank: Rank, job: Job
-    ) -> Outcome:
+    async def _call_shared(self, asking: _Asking, job: Job) -> Outcome:
         """The same where other runs may have asked already, or may be asking now."""
         assert self._shared is not None, "there is somebody to share with"
-        address = shared_key(key, call.request, self._spec.seed)
+        position, key = asking.position, asking.key
+        address = shared_key(key, asking.call.request, self._spec.seed)
         async with self._shared.claim(address) as found:
             if found is not None:
                 job.keep()
@@ -228,16 +253,16 @@ class Asker:
                 await self._ledger.settle(position, key, found)
                 self._telemetry.again(position)
                 return found
-            outcome = await self._ask(position, key, call, provider, rank, job)
+            outcome = await self._ask(asking, job)
             if is_usable(outcome):
                 await self._shared.keep(address, outcome)
             return outcome
 
-    async def _call_model(
-        self, position: Position, key: str, call: ModelCall, provider: Provider, rank: Rank, job: Job
-    ) -> Outcome:
+    async def _call_model(self, asking: _Asking, job: Job) -> Outcome:
         """The job of a request: in flight is what was sent and is not yet durable, so a kill loses no more."""
-        ledger, telemetry, asked = self._ledger, self._telemetry, call.request
+        ledger, telemetry = self._ledger, self._telemetry
+        position, key, call, provider, rank = asking.position, asking.key, asking.call, asking.provider, asking.rank
+        asked = call.request
         # What ends a step goes first in a limiter's queue, too; then the gate, then forward.
         sent = Sent(partial(self._further, position, key))
         patient = position.phase in self._batched
@@ -246,9 +271,13 @@ class Asker:
             admission = admission._replace(pin=self._pin(position))
         request = Request(asked.messages, asked.sampling, asked.schema, asked.draw, asked.sample, admission)
         outcome: Completion | Failure | None = None
-        mark = ledger.intend(position, key, call.role, request)
+        mark = asking.prepare()
         if mark > ledger.durable:
-            await self._durable_before_it_is_sent(position, key, mark)
+            try:
+                await ledger.reach(mark)
+            except BaseException:
+                asking.forgo()
+                raise
         telemetry.in_flight += 1
         try:
             try:
@@ -259,7 +288,13 @@ class Asker:
             usd = telemetry.called(position, call.role, outcome, None if sent.spent is None else sent.lost)
             if sent.attempts and (sent.attempts > 1 or isinstance(outcome, Failure)):
                 ledger.charge(position, key, sent.attempts, spent_on(sent), more=False)
-            await ledger.settle(position, key, outcome)
+            mark = ledger.answer(position, key, outcome)
+            if mark > ledger.durable:
+                # The intent of whoever has this place next is durable with this outcome, and waits for nothing more. At
+                # no time more intents without an outcome are on record than there are places.
+                if self._shared is None:
+                    job.pass_on()
+                await ledger.reach(mark)
         finally:
             telemetry.in_flight -= 1
             if outcome is None:
@@ -269,13 +304,11 @@ class Asker:
         self._watch(self._roles[call.role][1], outcome)
         return outcome
 
-    async def _call_held(
-        self, position: Position, key: str, call: ModelCall, provider: Provider, rank: Rank, job: Job
-    ) -> Outcome:
+    async def _call_held(self, asking: _Asking, job: Job) -> Outcome:
         """The same where a provider gathers requests: nothing is quiescent but while it has this one."""
         self._patient.hold()
         try:
-            return await self._call_model(position, key, call, provider, rank, job)
+            return await self._call_model(asking, job)
         finally:
             self._patient.let_go()
 
@@ -285,15 +318,6 @@ class Asker:
             return await provider.complete(request)
         finally:
             self._patient.hold()
-
-    async def _durable_before_it_is_sent(self, position: Position, key: str, mark: int) -> None:
-        try:
-            await self._ledger.reach(mark)
-        except BaseException:
-            # It is not sent any more: else a later sitting would count it as possibly charged.
-            with contextlib.suppress(StorageError):
-                self._ledger.charge(position, key, 0, None, more=False)
-            raise
 
     async def _further(self, position: Position, key: str, sent: Sent, beside: Any) -> None:
         """A further attempt is about to be sent, which is durable before it is."""

@@ -44,7 +44,7 @@ from semprop.engine.training.records import (
     position_text,
     shortened,
 )
-from semprop.engine.training.writing import Waiter, Writer, unwritable
+from semprop.engine.training.writing import Writer, unwritable
 from semprop.providers.base import Note, Request
 
 RECENT = 4_096
@@ -179,41 +179,34 @@ class Journal:
 
     async def reach(self, mark: int) -> None:
         if mark > self._writer.durable:
-            # What was noted by now is durable no later than what is noted next.
-            await self.flush()
+            self._check()
+            await self._writer.until(mark)
 
     def charge(self, position: Position, key: str, attempts: int, spent: Mapping[str, float] | None, more: bool) -> int:
         body = orjson.dumps({"attempts": attempts, "spent": None if spent is None else dict(spent), "open": more})
         return self._record(_CHARGE, key, position, None, body)
 
-    async def settle(self, position: Position, key: str, outcome: Outcome) -> None:
-        waiter: Waiter = self._loop.create_future()
-        body = orjson.dumps(document_of(outcome))
-        place = self._record(_OUTCOME if is_usable(outcome) else _FAULT, key, position, None, body, waiter)
+    def answer(self, position: Position, key: str, outcome: Outcome) -> int:
+        body, usable = orjson.dumps(document_of(outcome)), is_usable(outcome)
+        place = self._record(_OUTCOME if usable else _FAULT, key, position, None, body)
         if not isinstance(outcome, Returned):
             self._texts.add(outcome.text, place)
-        try:
-            await waiter
-        except asyncio.CancelledError:
-            # It is noted: whatever an equal request makes of it is durable no sooner than it.
-            self._found(key, outcome, place)
-            raise
-        self._found(key, outcome, place)
-
-    def _found(self, key: str, outcome: Outcome, place: int) -> None:
-        """From now on equal requests are served by an outcome, if it is usable."""
-        if is_usable(outcome):
+        if usable:
+            # Whatever an equal request makes of it is durable no sooner than it.
             self._keys.add(key, place)
             self._remember(key, outcome)
+        return place
+
+    async def settle(self, position: Position, key: str, outcome: Outcome) -> None:
+        await self.reach(self.answer(position, key, outcome))
 
     def link(self, position: Position, key: str) -> None:
         self._record(_LINK, key, position, None, None)
 
     async def note(self, name: str, document: Mapping[str, Any]) -> int:
         """Make a provider's note durable; gives its place (`semprop.providers.base.Notes`)."""
-        waiter: Waiter = self._loop.create_future()
-        place = self._record(_NOTE, name, None, None, orjson.dumps(document), waiter)
-        await waiter
+        place = self._record(_NOTE, name, None, None, orjson.dumps(document))
+        await self.reach(place)
         return place
 
     def noted(self) -> tuple[Note, ...]:
@@ -238,7 +231,6 @@ class Journal:
         position: Position | None,
         role: str | None,
         body: bytes | None,
-        waiter: Waiter | None = None,
     ) -> int:
         """Queue a record; gives its number."""
         self._check()
@@ -250,8 +242,6 @@ class Journal:
         batch.bodies.append(body)
         batch.last = place
         batch.count += 1
-        if waiter is not None:
-            batch.waiters.append(waiter)
         return place
 
     def _other(self, statement: str, values: tuple[Any, ...]) -> None:
@@ -284,9 +274,7 @@ class Journal:
 
     async def flush(self) -> None:
         self._check()
-        waiter: Waiter = self._loop.create_future()
-        self._writer.batch().waiters.append(waiter)
-        await waiter
+        await self._writer.all()
 
     async def close(self) -> None:
         """Write what is queued and let go of the file. A second close does nothing.

@@ -57,8 +57,16 @@ class Ledger(Protocol):
             more: whether a further attempt is about to be sent.
         """
 
+    def answer(self, position: Position, key: str, outcome: Outcome) -> int:
+        """Note what came of a request; gives the mark that must be durable before it is used. Equal requests are served
+        by it from then on, if it is usable.
+
+        Raises:
+            StorageError: nothing can be noted any more; the run must stop.
+        """
+
     async def settle(self, position: Position, key: str, outcome: Outcome) -> None:
-        """Make an outcome durable. It is noted before this waits: being cancelled does not lose it.
+        """Note an outcome, and return when it is durable. Being cancelled does not lose it.
 
         Raises:
             StorageError: it could not be written; the run must stop.
@@ -114,13 +122,16 @@ class MemoryLedger:
     def charge(self, position: Position, key: str, attempts: int, spent: Mapping[str, float] | None, more: bool) -> int:
         return 0
 
+    def answer(self, position: Position, key: str, outcome: Outcome) -> int:
+        if is_usable(outcome) and key not in self._outcomes:
+            self._outcomes[key] = outcome
+            self._room -= _weight(outcome)
+            while self._room < 0 and len(self._outcomes) > 1:
+                self._room += _weight(self._outcomes.popitem(last=False)[1])
+        return 0
+
     async def settle(self, position: Position, key: str, outcome: Outcome) -> None:
-        if not is_usable(outcome) or key in self._outcomes:
-            return
-        self._outcomes[key] = outcome
-        self._room -= _weight(outcome)
-        while self._room < 0 and len(self._outcomes) > 1:
-            self._room += _weight(self._outcomes.popitem(last=False)[1])
+        self.answer(position, key, outcome)
 
     def link(self, position: Position, key: str) -> None:
         return None

@@ -245,17 +245,17 @@ class Slow(MemoryLedger):
         self._clock, self._log, self._noted = clock, log, []
 
     def intend(self, position, key, role, request):
-        self._noted.append(position.node)
+        self._noted.append(("intent", position.node))
+        return len(self._noted)
+
+    def answer(self, position, key, outcome):
+        super().answer(position, key, outcome)
+        self._noted.append(("settled", position.node))
         return len(self._noted)
 
     async def reach(self, mark):
         await self._clock.sleep(1.0)
-        self._log.append(("intent", self._noted[mark - 1]))
-
-    async def settle(self, position, key, outcome):
-        await self._clock.sleep(1.0)
-        self._log.append(("settled", position.node))
-        await super().settle(position, key, outcome)
+        self._log.append(self._noted[mark - 1])
 
 
 async def test_a_reply_is_durable_before_anything_downstream_sees_it(asker):
