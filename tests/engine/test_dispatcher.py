@@ -157,6 +157,95 @@ async def test_the_line_goes_on_when_one_that_runs_is_cancelled() -> None:
     assert world.ended == ["next"]
 
 
+class Early:
+    """What is told to a job before its turn."""
+
+    def __init__(self, fails: bool = False) -> None:
+        self.told: list[str] = []
+        self._fails = fails
+
+    def prepare(self) -> None:
+        self.told.append("prepare")
+        if self._fails:
+            raise ValueError("cannot prepare")
+
+    def forgo(self) -> None:
+        self.told.append("forgo")
+
+
+def passing(world: World, name: str) -> Any:
+    """Work that takes two seconds, and passes its place on after the first."""
+
+    async def run(job: Job) -> str:
+        await world.clock.sleep(1.0)
+        job.pass_on()
+        return str(await world.work(name)(job))
+
+    return run
+
+
+async def test_whoever_takes_a_place_next_is_told_before_it_is_free() -> None:
+    world, first, second = World(), Early(), Early()
+    seen: list[list[str]] = []
+
+    async def ahead(job: Job) -> None:
+        await world.clock.sleep(1.0)
+        job.pass_on()
+        job.pass_on()
+        seen.append([*first.told, *second.told])
+
+    async with Dispatcher(1) as dispatcher, anyio.create_task_group() as tasks:
+        tasks.start_soon(dispatcher.result, "now", (0, 0), ahead)
+        await checkpoint()
+        tasks.start_soon(dispatcher.result, "second", (2, 0), world.work("second"), second)
+        tasks.start_soon(dispatcher.result, "first", (1, 0), world.work("first"), first)
+    assert seen == [["prepare"]]
+    assert (first.told, second.told) == (["prepare"], [])
+    assert world.begun == ["first", "second"]
+
+
+async def test_who_was_told_that_it_is_next_and_leaves_is_told_that_too() -> None:
+    world, early = World(), Early()
+    async with Dispatcher(1) as dispatcher, anyio.create_task_group() as outer:
+        outer.start_soon(dispatcher.result, "now", (0, 0), passing(world, "now"))
+        await checkpoint()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(dispatcher.result, "never", (0, 0), world.work("never"), early)
+            while not early.told:
+                await checkpoint()
+            tasks.cancel_scope.cancel()
+        outer.start_soon(dispatcher.result, "last", (9, 9), world.work("last"))
+    assert early.told == ["prepare", "forgo"]
+    assert world.begun == ["now", "last"]
+
+
+async def test_who_is_next_goes_on_though_whoever_passed_on_is_cancelled() -> None:
+    world, early = World(), Early()
+    async with Dispatcher(1) as dispatcher, anyio.create_task_group() as outer, anyio.create_task_group() as tasks:
+        tasks.start_soon(dispatcher.result, "gone", (0, 0), passing(world, "gone"))
+        await checkpoint()
+        outer.start_soon(dispatcher.result, "next", (0, 0), world.work("next"), early)
+        while not early.told:
+            await checkpoint()
+        tasks.cancel_scope.cancel()
+    assert (world.ended, early.told) == (["next"], ["prepare"])
+
+
+async def test_who_cannot_prepare_keeps_its_place_in_line() -> None:
+    """The error belongs to whoever passed on; the other one's own work may tell of it once more."""
+    world, early = World(), Early(fails=True)
+    async with Dispatcher(1) as dispatcher, anyio.create_task_group() as tasks:
+
+        async def now() -> None:
+            with pytest.raises(ValueError, match="cannot prepare"):
+                await dispatcher.result("now", (0, 0), passing(world, "now"))
+
+        tasks.start_soon(now)
+        await checkpoint()
+        tasks.start_soon(dispatcher.result, "next", (0, 0), world.work("next"), early)
+    assert world.ended == ["next"]
+
+
 async def test_cancelling_the_owner_leaves_no_task() -> None:
     world = World()
     with anyio.CancelScope() as scope:

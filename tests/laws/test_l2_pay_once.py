@@ -243,6 +243,11 @@ class Slow(MemoryLedger):
     def __init__(self, clock, log):
         super().__init__()
         self._clock, self._log, self._noted = clock, log, []
+        self._durable = 0
+
+    @property
+    def durable(self):
+        return self._durable
 
     def intend(self, position, key, role, request):
         self._noted.append(("intent", position.node))
@@ -254,7 +259,9 @@ class Slow(MemoryLedger):
         return len(self._noted)
 
     async def reach(self, mark):
+        noted = len(self._noted)
         await self._clock.sleep(1.0)
+        self._durable = max(self._durable, noted)
         self._log.append(self._noted[mark - 1])
 
 
@@ -303,6 +310,77 @@ async def test_a_reply_that_arrived_is_kept_though_whoever_asked_is_cancelled_wh
         await answered.wait()
         tasks.cancel_scope.cancel()
     assert ledger.stored(content_key(provider.identity, call().request)).text == "x"
+
+
+async def test_who_asks_while_an_equal_reply_is_being_written_waits_until_it_is_durable(asker):
+    log, clock = [], VirtualClock()
+    provider, ledger = Scripted(["x"], clock=clock), Slow(clock, log)
+    ask = await asker(provider, ledger)
+
+    async def one(number):
+        await ask.ask_model(at(number, node="n"), call())
+        log.append(("used", number))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(one, 0)
+        while ledger.stored(content_key(provider.identity, call().request)) is None:
+            await anyio.lowlevel.checkpoint()
+        assert ("settled", "n") not in log
+        tasks.start_soon(one, 1)
+    assert log[:2] == [("intent", "n"), ("settled", "n")]
+    assert sorted(log[2:]) == [("used", 0), ("used", 1)]
+
+
+class Watched(Slow):
+    """The same, and how many intents stand without an outcome whenever something is noted."""
+
+    def __init__(self, clock, log):
+        super().__init__(clock, log)
+        self.open, self.withdrawn = [0], []
+
+    def intend(self, position, key, role, request):
+        self.open.append(self.open[-1] + 1)
+        return super().intend(position, key, role, request)
+
+    def answer(self, position, key, outcome):
+        self.open.append(self.open[-1] - 1)
+        return super().answer(position, key, outcome)
+
+    def charge(self, position, key, attempts, spent, more):
+        self.open.append(self.open[-1] - 1)
+        self.withdrawn.append((position.example, attempts))
+        return 0
+
+
+@pytest.mark.parametrize("in_flight", [1, 2, 5])
+async def test_the_next_intent_goes_with_the_outcome_that_frees_its_place(in_flight):
+    """So only the first requests wait for their intents, and after a kill no more of them are in doubt than places."""
+    log, clock = [], VirtualClock()
+    ledger, provider = Watched(clock, log), Scripted(lambda request: "x", clock=clock, latency=0.5)
+    spec = worlds.specification(providers={"forward": provider}, in_flight=in_flight)
+    async with Asker(spec, ledger, Telemetry(), Announcer([])) as ask:
+        await ask_all(ask, *((at(number, node=str(number)), call(str(number))) for number in range(10)))
+    assert max(ledger.open) == in_flight
+    assert ledger.open[-1] == 0
+    assert [what for what, _ in log].count("intent") == in_flight
+    assert [what for what, _ in log].count("settled") == 10
+
+
+async def test_an_intent_that_was_noted_early_is_withdrawn_if_nobody_wants_it_any_more():
+    log, clock = [], VirtualClock()
+    ledger, provider = Watched(clock, log), Scripted(lambda request: "x", clock=clock)
+    spec = worlds.specification(providers={"forward": provider}, in_flight=1)
+    async with Asker(spec, ledger, Telemetry(), Announcer([])) as ask, anyio.create_task_group() as tasks:
+        tasks.start_soon(ask.ask_model, at(example="first"), call("first"))
+        await anyio.lowlevel.checkpoint()
+        async with anyio.create_task_group() as others:
+            others.start_soon(ask.ask_model, at(example="second"), call("second"))
+            while ledger.open != [0, 1, 0, 1]:  # The first outcome is noted, and the second intent.
+                await anyio.lowlevel.checkpoint()
+            others.cancel_scope.cancel()
+        tasks.start_soon(ask.ask_model, at(example="third"), call("third"))
+    assert ledger.withdrawn == [("second", 0)]
+    assert [request.messages[0].text for request in provider.requests] == ["first", "third"]
 
 
 # Killed and started again --------------------------------------------------------------------------------------------
