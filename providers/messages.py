@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, final
 
 Role = Literal["system", "user", "assistant"]
 
@@ -25,6 +25,7 @@ _SIGNATURES = (
 )
 
 
+@final
 @dataclass(frozen=True, slots=True)
 class Image:
     """A picture: as a part of a message, and as a value of a graph's input. Equal bytes are equal pictures.

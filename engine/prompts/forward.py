@@ -45,13 +45,13 @@ def _pieces(inputs: Sequence[tuple[str, Given]]) -> list[Given]:
     """What `inputs_block` consists of; long values stand by themselves, and so do pictures, behind their names."""
     if len(inputs) == 1:
         return [inputs[0][1]]
-    suffix = fence_suffix([text for _, text in inputs if not isinstance(text, Image)])
+    suffix = fence_suffix([text for _, text in inputs if type(text) is not Image])
     pieces: list[Given] = []
     written = ""
     for name, text in inputs:
         if written or pieces:
             written += "\n"
-        if isinstance(text, Image):
+        if type(text) is Image:
             pieces += (f"{written}{name}:\n", text)
             written = ""
             continue
@@ -79,17 +79,20 @@ def _fences(suffix: str, name: str) -> tuple[str, str]:
 def _user_turn(before: str, inputs: Sequence[tuple[str, Given]]) -> Turn:
     """A user's message, without space around its text."""
     pieces = [before, *_pieces(inputs)] if before else _pieces(inputs)
-    for end, strip in ((0, str.lstrip), (-1, str.rstrip)):
+    for end, strip in _ENDS:
         while pieces:
             piece = pieces[end]
-            if isinstance(piece, Image):
+            if type(piece) is Image:
                 break
             stripped = strip(piece)
             if stripped:
                 pieces[end] = stripped
                 break
             del pieces[end]
-    return Turn("user", tuple([piece if isinstance(piece, Image) else Text(piece) for piece in pieces or ("",)]))
+    return Turn("user", tuple([piece if type(piece) is Image else Text(piece) for piece in pieces or ("",)]))
+
+
+_ENDS = ((0, str.lstrip), (-1, str.rstrip))
 
 
 @dataclass(frozen=True, slots=True)
