@@ -142,7 +142,8 @@ class _Stream:
         self._work, self._consume, self._window = work, consume, window
         self._finished: dict[int, Callable[[], bool]] = {}
         self._opened = self._consumed = self._returning = 0
-        self._enough = self._failed = False
+        self._idle: list[asyncio.Future[tuple[int, Any] | None]] = []
+        self._enough = self._failed = self._exhausted = False
 
     async def run(self) -> None:
         with anyio.CancelScope() as self._scope:
@@ -150,12 +151,16 @@ class _Stream:
                 self._open()
 
     def _open(self) -> None:
-        """Start a task for each item that the window lets in and no task is about to take."""
+        """Find a task for each item that the window lets in and no task is about to take."""
         while self._opened + self._returning - self._consumed < self._window:
             entry = self._next()
             if entry is None:
                 return
-            self._start(self._each, entry)
+            idle = self._idle.pop() if self._idle else None
+            if idle is None or idle.done():  # Done: it was cancelled.
+                self._start(self._each, entry)
+            else:
+                idle.set_result(entry)
 
     def _next(self) -> tuple[int, Any] | None:
         if self._opened - self._consumed >= self._window or self._failed:
@@ -163,10 +168,24 @@ class _Stream:
         entry = next(self._source, None)
         if entry is not None:
             self._opened += 1
-        return entry
+            return entry
+        self._exhausted = True
+        for idle in self._idle:
+            if not idle.done():
+                idle.set_result(None)
+        return None
+
+    async def _later(self) -> tuple[int, Any] | None:
+        """The item that the window will let in for a task that found none: some other task has the item that all wait
+        for, and will move it. None if there are no more items."""
+        if self._exhausted:
+            return None
+        idle: asyncio.Future[tuple[int, Any] | None] = asyncio.get_running_loop().create_future()
+        self._idle.append(idle)
+        return await idle
 
     async def _each(self, entry: tuple[int, Any] | None) -> None:
-        """One item after the other, while there is one that nobody has: a task costs more than an item."""
+        """One item after the other, as long as there are any: a task costs more than an item."""
         while entry is not None:
             index, item = entry
             try:
@@ -191,6 +210,8 @@ class _Stream:
                 self._returning -= 1
             entry = self._next()
             self._open()
+            if entry is None:
+                entry = await self._later()
 
 
 def _raise(error: Exception) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
 
 import anyio
 import pytest
@@ -118,6 +119,40 @@ async def test_a_slow_first_item_holds_the_window_and_not_the_memory() -> None:
     await in_order(range(50), work, lambda item, result: False, 4)
     assert seen == [0, 1, 2, 3]
     assert opened == list(range(50))
+
+
+@pytest.mark.parametrize("window", [1, 2, 5])
+async def test_no_more_tasks_are_started_than_the_window_holds_whatever_finishes_first(window: int) -> None:
+    latencies = [10.0 if item % 3 == 0 else 1.0 for item in range(60)]
+    sleep = sleeper(VirtualClock(), latencies)
+    workers: dict[asyncio.Task[Any] | None, None] = {}
+    consumed: list[int] = []
+
+    async def work(item: int, start: Start) -> int:
+        workers[asyncio.current_task()] = None
+        return await sleep(item, start)
+
+    def consume(item: int, result: int) -> bool:
+        consumed.append(item)
+        return False
+
+    await in_order(range(60), work, consume, window)
+    assert consumed == list(range(60))
+    assert len(workers) == window
+
+
+async def test_what_waits_for_an_item_ends_with_the_stream() -> None:
+    workers: dict[asyncio.Task[Any] | None, None] = {}
+
+    async def work(item: int, start: Start) -> int:
+        workers[asyncio.current_task()] = None
+        await checkpoint()
+        return item
+
+    await in_order(range(3), work, lambda item, result: False, 50)
+    await in_order(range(50), work, lambda item, result: item == 4, 3)
+    assert workers
+    assert not other_tasks()
 
 
 async def test_a_window_below_one_is_refused() -> None:

@@ -69,6 +69,13 @@ async def timed(graph: Graph, direct: Direct) -> float:
     return clock.now()
 
 
+def test_a_graph_is_a_chain_if_each_node_waits_for_the_one_before_it() -> None:
+    assert wiring(layered([["1"], ["2"], ["3"]])).is_chain
+    assert wiring(one_node(model())).is_chain
+    assert not wiring(layered([["root"], ["left", "right"], ["join"]])).is_chain
+    assert not wiring(fan(["left", "right"], "join")).is_chain
+
+
 async def test_a_diamond_takes_two_latencies_after_its_root(direct: Direct) -> None:
     assert await timed(layered([["root"], ["left", "right"], ["join"]]), direct) == 3.0
     assert await timed(fan(["left", "right"], "join"), direct) == 2.0
