@@ -19,6 +19,7 @@ import math
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 
 from semprop.providers.base import Choices, Completion, JsonSchema, Request, Usage
 from semprop.providers.errors import ErrorClass, ProviderError, StopError
@@ -162,7 +163,7 @@ def decide(caps: Caps, spent: Amount, reserved: Amount, worst: Amount) -> Verdic
     `spent` never shrinks, so what does not fit beside it alone never will; `reserved` only shrinks or becomes spent.
     """
     waits: Waits | None = None
-    for name, cap, gone, held, needed in _dimensions(caps, spent, reserved, worst):
+    for name, cap, (gone, held, needed) in _dimensions(caps, spent, reserved, worst):
         if not needed and name != "calls":
             continue
         if gone + needed > cap:
@@ -173,29 +174,40 @@ def decide(caps: Caps, spent: Amount, reserved: Amount, worst: Amount) -> Verdic
     return waits or Fits()
 
 
-def _dimensions(caps: Caps, *amounts: Amount) -> list[tuple[str, int, int, int, int]]:
-    """(name, cap, …) of each cap, and of each amount what it has of it."""
-    rows: list[tuple[str, int | None, list[int]]] = [
-        ("calls", caps.calls, [amount.calls for amount in amounts]),
-        ("tokens", caps.tokens, [amount.tokens for amount in amounts]),
-        ("input_tokens", caps.input, [amount.input for amount in amounts]),
-        ("output_tokens", caps.output, [amount.output for amount in amounts]),
-        # Down here and up elsewhere, so that no rounding ever passes a cap.
-        ("usd", None if caps.usd is None else int(caps.usd * PICODOLLARS), [amount.picodollars for amount in amounts]),
-    ]
-    return [(name, cap, *values) for name, cap, values in rows if cap is not None]  # type: ignore[misc]
+_CALLS, _TOKENS, _INPUT = attrgetter("calls"), attrgetter("tokens"), attrgetter("input")
+_OUTPUT, _PICODOLLARS = attrgetter("output"), attrgetter("picodollars")
+
+
+def _dimensions(caps: Caps, *amounts: Amount) -> list[tuple[str, int, list[int]]]:
+    """Of each cap its name, the cap, and what each amount has of it."""
+    # Down here and up elsewhere, so that no rounding ever passes a cap.
+    picodollars = None if caps.usd is None else int(caps.usd * PICODOLLARS)
+    rows = (
+        ("calls", caps.calls, _CALLS),
+        ("tokens", caps.tokens, _TOKENS),
+        ("input_tokens", caps.input, _INPUT),
+        ("output_tokens", caps.output, _OUTPUT),
+        ("usd", picodollars, _PICODOLLARS),
+    )
+    # Mostly one of them is capped, and only that one is looked at.
+    return [(name, cap, [of(amount) for amount in amounts]) for name, cap, of in rows if cap is not None]
 
 
 def most_input(request: Request, pictures: Pictures = UNTOLD) -> int:
     """Tokens that its input cannot pass: no tokenizer gives a text more tokens than UTF-8 bytes, and a picture takes
     what its service documents, or `pictures.LARGEST`."""
-    count = sum(len(message.text.encode(errors="replace")) for message in request.messages)
+    count = sum([_bytes_of(part.text) for message in request.messages for part in message.parts])
     match request.schema:
         case JsonSchema(name, document):
-            count += len(name.encode(errors="replace")) + len(document.encode(errors="replace"))
+            count += _bytes_of(name) + _bytes_of(document)
         case Choices(options):
-            count += sum(len(option.encode(errors="replace")) for option in options)
+            count += sum([_bytes_of(option) for option in options])
     return count + pictures.most(request) + PER_MESSAGE * len(request.messages) + PER_REQUEST
+
+
+def _bytes_of(text: str) -> int:
+    """Of a text in UTF-8, which is not made to be counted where all of it is ASCII."""
+    return len(text) if text.isascii() else len(text.encode(errors="replace"))
 
 
 def worst_case(request: Request, price: Price, pictures: Pictures = UNTOLD) -> Amount:
@@ -333,8 +345,8 @@ class Purse:
 
     def share(self) -> float:
         """Of the cap that is used most, the share that is spent: 0 to 1, and more where usage passed a reservation."""
-        rows = _dimensions(self.caps, self.spent, NOTHING, NOTHING)
-        return max((row[2] / row[1] if row[1] else 1.0 for row in rows), default=0.0)
+        rows = _dimensions(self.caps, self.spent)
+        return max([gone / cap if cap else 1.0 for _, cap, (gone,) in rows], default=0.0)
 
     def statistics(self) -> Mapping[str, object]:
         """Caps, what is spent and reserved, and who waits."""
