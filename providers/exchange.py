@@ -124,6 +124,8 @@ class Direct:
                 raise aiohttp.ServerDisconnectedError
             protocol.set_response_params(read_until_eof=True)
             transport.write(b"%b%d\r\n\r\n%b" % (self._head, len(body), body))
+            # Hundreds may wait for their replies, and none of them needs what it sent.
+            del body
             message, content = await protocol.read()
             # What comes before the reply says nothing (HTTP 1xx).
             while message.code < 200 and message.code != 101:

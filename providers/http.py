@@ -236,7 +236,9 @@ class HttpProvider:
         fault: ProviderError
         try:
             with line.deadlines.deadline():
-                return await line.exchange(body, seen)
+                exchanging = line.exchange(body, seen)
+                del body  # As the exchange does, once it is sent.
+                return await exchanging
         except aiohttp.ConnectionTimeoutError as error:
             fault = translated(error, self.identity, line.secrets)
         except TimeoutError:
@@ -283,7 +285,7 @@ def _decoded(wire: WireFormat, reply: Reply, request: Request, secrets: tuple[st
     try:
         return wire.decode(reply, request)
     except ProviderError:
-        clean = replace(reply, body=without(reply.body, secrets))
+        clean = reply._replace(body=without(reply.body, secrets))
         if clean == reply:
             raise
     # The error quoted a body that holds a secret: the same error is made again from the clean one.

@@ -6,8 +6,6 @@ Takes pieces of bytes and a clock; gives a `Reply` and its `Timing`. No wire for
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from semprop.providers.base import Timing
 from semprop.providers.clock import Clock
 from semprop.providers.wire.classify import Reply
@@ -45,7 +43,7 @@ class Streamed:
         an endpoint that does not stream)."""
         if reply.status != 200 or "text/event-stream" not in reply.headers.get("content-type", ""):
             return reply
-        return replace(reply, body=self._fold.body())
+        return reply._replace(body=self._fold.body())
 
     @property
     def timing(self) -> Timing | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import orjson
 
@@ -25,8 +26,7 @@ READ = 2_000
 """Characters of an endpoint's text that patterns are tried on."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """What came back over HTTP. Header names are in lower case, or the mapping ignores case."""
 
     status: int

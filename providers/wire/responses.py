@@ -8,7 +8,7 @@ out in silence. Source: the service's own reference of `POST /v1/responses`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from semprop.providers.base import Message, Request, Stop, Usage
@@ -46,7 +46,7 @@ class ResponsesFormat(Framed):
     def said(self, document: Mapping[str, Any], reply: Reply, request: Request) -> Said:
         if document.get("status") == "failed":
             error = document.get("error") or {"message": "the response failed, and nothing was said of why"}
-            raise classify(replace(reply, body=rewritten({"error": error})), self.origin)
+            raise classify(reply._replace(body=rewritten({"error": error})), self.origin)
         output = document.get("output")
         if not isinstance(output, list):
             raise malformed(self.origin, self.SPOKEN, "it holds no output")
