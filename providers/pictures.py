@@ -36,12 +36,13 @@ class Pictures:
 
     def expected(self, request: Request) -> int:
         """Of all pictures of a request, as far as it is known."""
-        return sum(self.tokens(image) or 0 for image in _all(request))
+        images = _all(request)
+        return sum(self.tokens(image) or 0 for image in images) if images else 0
 
     def most(self, request: Request) -> int:
         """The same at the most."""
         known = [self.tokens(image) for image in _all(request)]
-        return sum(LARGEST if tokens is None else tokens for tokens in known)
+        return sum([LARGEST if tokens is None else tokens for tokens in known])
 
 
 UNTOLD = Pictures()
@@ -49,7 +50,10 @@ UNTOLD = Pictures()
 
 
 def _all(request: Request) -> list[Image]:
-    return [image for message in request.messages for image in message.images]
+    found: list[Image] = []
+    for message in request.messages:
+        found += message.images
+    return found
 
 
 def size_of(image: Image) -> tuple[int, int] | None:

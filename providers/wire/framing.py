@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import orjson
 
@@ -22,8 +22,7 @@ from semprop.providers.wire.reading import read_object
 from semprop.providers.wire.refusals import PICTURES, check_lacking, check_seen, refused_field
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(NamedTuple):
     """What is told in each format's own way: the answer, why it ended, what it took, and how likely it was."""
 
     text: str
@@ -117,7 +116,7 @@ class Framed(ABC):
         """
         document = read_object(reply, self.origin, self.SPOKEN)
         said = self.said(document, reply, request)
-        identifier, model = (document.get(name) for name in self.NAMES)
+        identifier, model = document.get(self.NAMES[0]), document.get(self.NAMES[1])
         return Completion(
             text=said.text,
             stop=said.stop,
