@@ -68,19 +68,23 @@ async def served(ledger: Ledger, calls: int, in_flight: int, latency: float) -> 
     numbers = iter(range(calls))
     replies = [f"{number} {REPLY}" for number in range(in_flight)]
     waits: list[float] = []
+    asked = 0
 
     def intended(number: int, reply: str) -> int:
         return ledger.intend(_position(number), f"{number:032x}", "forward", request_of(number, reply))
 
     async def work(reply: str) -> None:
+        nonlocal asked
         came, number = time.perf_counter(), next(numbers, None)
         mark = 0 if number is None else intended(number, reply)
         while number is not None:
             if mark > ledger.durable:
-                await ledger.reach(mark)
+                await ledger.reach(mark, not asked)
             sent = time.perf_counter()
+            asked += 1
             # Spread, or all of them would come at once for ever.
             await asyncio.sleep(latency * (0.5 + number * 0.618034 % 1))
+            asked -= 1
             answered = time.perf_counter()
             reply = f"{number} {REPLY}"
             completion = Completion(reply, usage=Usage(input=750, output=725))
@@ -89,7 +93,7 @@ async def served(ledger: Ledger, calls: int, in_flight: int, latency: float) -> 
             if number is not None:
                 mark = intended(number, reply)
             if kept > ledger.durable:
-                await ledger.reach(kept)
+                await ledger.reach(kept, not asked)
             waits.append(sent - came + time.perf_counter() - answered)
             came = time.perf_counter()
 

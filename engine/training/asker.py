@@ -122,6 +122,7 @@ class Asker:
         self._roles: dict[str, tuple[Provider, str]] = {}
         self._pinned: dict[str, None] = {}
         self._flights: dict[str, _Flight] = {}
+        self._asked = 0
         self._failed: Counter[str] = Counter()
         self._worked: Counter[str] = Counter()
 
@@ -274,16 +275,19 @@ class Asker:
         mark = asking.prepare()
         if mark > ledger.durable:
             try:
-                await ledger.reach(mark)
+                await ledger.reach(mark, not self._asked)
             except BaseException:
                 asking.forgo()
                 raise
         telemetry.in_flight += 1
         try:
+            self._asked += 1
             try:
                 outcome = await (self._let_go(provider, request) if self._listening else provider.complete(request))
             except ItemError as error:
                 outcome = failure_of(error)
+            finally:
+                self._asked -= 1
             job.keep()
             usd = telemetry.called(position, call.role, outcome, None if sent.spent is None else sent.lost)
             if sent.attempts and (sent.attempts > 1 or isinstance(outcome, Failure)):
@@ -294,7 +298,7 @@ class Asker:
                 # no time more intents without an outcome are on record than there are places.
                 if self._shared is None:
                     job.pass_on()
-                await ledger.reach(mark)
+                await ledger.reach(mark, not self._asked)
         finally:
             telemetry.in_flight -= 1
             if outcome is None:

@@ -177,9 +177,11 @@ class Journal:
         body = orjson.dumps(shortened(request, self._place))
         return self._record(_INTENT, key, position, role, body)
 
-    async def reach(self, mark: int) -> None:
+    async def reach(self, mark: int, is_last: bool = False) -> None:
         if mark > self._writer.durable:
             self._check()
+            if is_last:
+                self._writer.hurry()
             await self._writer.until(mark)
 
     def charge(self, position: Position, key: str, attempts: int, spent: Mapping[str, float] | None, more: bool) -> int:

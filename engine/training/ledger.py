@@ -40,8 +40,11 @@ class Ledger(Protocol):
             StorageError: nothing can be noted any more; nothing may be sent.
         """
 
-    async def reach(self, mark: int) -> None:
+    async def reach(self, mark: int, is_last: bool = False) -> None:
         """Return when everything up to a mark is durable.
+
+        Args:
+            is_last: whether nothing else is under way that would be noted soon, so that it need not wait for company.
 
         Raises:
             StorageError: it could not be written; nothing may be sent.
@@ -116,7 +119,7 @@ class MemoryLedger:
     def intend(self, position: Position, key: str, role: str, request: Request) -> int:
         return 0
 
-    async def reach(self, mark: int) -> None:
+    async def reach(self, mark: int, is_last: bool = False) -> None:
         return None
 
     def charge(self, position: Position, key: str, attempts: int, spent: Mapping[str, float] | None, more: bool) -> int:

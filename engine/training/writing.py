@@ -1,7 +1,7 @@
 """The thread that writes a journal, and the rhythm in which rows are handed to it.
 
 Rows gather in a batch while the batch before is being committed. Under load a batch gathers for longer, so that many
-calls share what a commit costs: not once it is full, nor once nothing more comes. So what comes in a burst is released
+calls share what a commit costs: not once it is full, nor once nothing more is expected or comes. So what comes in a burst is released
 in one, and the next burst is one commit again. While little comes, rows are committed at the end of the turn of the
 loop that noted them. Whoever waits is released when the commit is durable. Once storage fails, everything fails with
 the same error: nothing is lost silently.
@@ -26,6 +26,9 @@ GROUP = 256
 BUSY, PACE = 8, 0.03
 """Once so many entries come at a time, a batch gathers for this many seconds: a commit costs 0.2 to 0.4 ms of processor
 time, as much as writing the rows of thirty calls, and whoever waits for one waits half of this at the median."""
+
+ENOUGH = 128
+"""Entries that are not held back any longer: more of them would make a commit cheaper by less than they would wait."""
 
 CALM = 3
 """So many batches with fewer entries in a row end that: a steady flow has a gap now and then."""
@@ -86,6 +89,8 @@ class Writer:
                 self._soon()  # A full batch does not wait.
             elif self._turn is None and self._writing is None:
                 self._next()
+        elif batches[-1].count == ENOUGH and self._writing is None:
+            self._soon()
         return batches[-1]
 
     def until(self, mark: int) -> Waiter:
@@ -98,6 +103,13 @@ class Writer:
     def all(self) -> Waiter:
         """What is done once everything that was added is durable."""
         return self._waiter(self.batch())
+
+    def hurry(self) -> None:
+        """Nothing more is to be expected before what was added is durable: it is handed over as soon as it can be."""
+        if self._batches and self._batches[-1].due:
+            self._batches[-1].due = 0.0
+            if self._writing is None:
+                self._soon()
 
     def _waiter(self, batch: Batch) -> Waiter:
         waiter: Waiter = self._loop.create_future()
@@ -161,7 +173,7 @@ class Writer:
                 waiter.set_result(None)
             else:
                 waiter.set_exception(self.broken)
-        if len(self._batches) > 1:
+        if self._batches and (len(self._batches) > 1 or self._batches[0].count >= ENOUGH):
             self._soon()
         elif self._batches and self._turn is None:
             self._next()

@@ -32,18 +32,20 @@ class Noting(MemoryLedger):
         super().__init__()
         self.events, self.intending, self.settling = [], intending, settling
 
-    async def reach(self, mark):
-        await anyio.lowlevel.checkpoint()
-        if self.intending:
-            raise self.intending
-        self.events.append("intended")
+    def intend(self, position, key, role, request):
+        return 1
 
-    async def settle(self, position, key, outcome):
+    def answer(self, position, key, outcome):
+        if not self.settling:
+            super().answer(position, key, outcome)
+        return 2
+
+    async def reach(self, mark, is_last=False):
         await anyio.lowlevel.checkpoint()
-        if self.settling:
-            raise self.settling
-        self.events.append("stored")
-        await super().settle(position, key, outcome)
+        failing = self.intending if mark == 1 else self.settling
+        if failing:
+            raise failing
+        self.events.append("intended" if mark == 1 else "stored")
 
 
 class Watching:

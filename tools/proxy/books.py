@@ -109,7 +109,8 @@ class Books:
         body = {"upstream": upstream, "key": key, "at": time.time(), "worst": worst.document()}
         try:
             self._ledger.decide(start, "sent", str(number), body)
-            await self._ledger.reach(self._ledger.intend(entry.position, key, upstream, request))
+            mark = self._ledger.intend(entry.position, key, upstream, request)
+            await self._ledger.reach(mark, not self._open)
         except StorageError as error:
             self._complain(error)
             raise
@@ -127,7 +128,8 @@ class Books:
         try:
             self._settle(entry, "answered", amount)
             if entry.kept:
-                await self._ledger.settle(entry.position, entry.key, completion)
+                mark = self._ledger.answer(entry.position, entry.key, completion)
+                await self._ledger.reach(mark, not self._open)
         except StorageError as error:
             self._complain(error)
 

@@ -437,7 +437,7 @@ class SlowToKeep(MemoryLedger):
     def intend(self, position, key, role, request):
         return 1
 
-    async def reach(self, mark):
+    async def reach(self, mark, is_last=False):
         await anyio.sleep_forever()
 
     def charge(self, position, key, attempts, spent, more):
