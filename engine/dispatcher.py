@@ -82,6 +82,7 @@ class Dispatcher:
         self._came = self._running = self._held = 0
         self._watching = False
         self._tasks: Tasks | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None  # Asking for it at each call is a system call each time.
 
     def __repr__(self) -> str:
         return f"Dispatcher({self._running} of {self._limit} running, {len(self._line)} in line)"
@@ -89,6 +90,7 @@ class Dispatcher:
     async def __aenter__(self) -> Self:
         if self._tasks is not None:
             raise RunError("this dispatcher is open already: use one for each run")
+        self._loop = asyncio.get_running_loop()
         self._tasks = await Tasks().__aenter__()
         return self
 
@@ -123,7 +125,8 @@ class Dispatcher:
                 heapq.heappush(self._line, (rank, self._came, job))
             if self._quiescent is not None:
                 self._watch()
-        future = asyncio.get_running_loop().create_future()
+        assert self._loop is not None, "it was entered"
+        future = self._loop.create_future()
         job.waiting.append(future)
         try:
             return await future

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 from collections import Counter
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -114,8 +115,6 @@ class Asker:
         # What nobody waits for stands in a line of its own: as much of it as makes a batch may be open.
         self._dispatcher = Dispatcher(spec.in_flight, None if self._batched else told)
         self._patient = Dispatcher(OPEN, told) if self._batched else self._dispatcher
-        self._ask = self._call_held if self._listening else self._call_model
-        self._work = self._ask if shared is None else self._call_shared
         self._threads = anyio.CapacityLimiter(spec.in_flight)
         # A flow of its own for each run: those that share a limiter share it fairly.
         self._flow = f"{spec.task if spec.run is None else spec.run}#{id(self):x}"
@@ -161,7 +160,8 @@ class Asker:
             if outcome is None:
                 rank = rank_of(position.phase, call.level, call.order)
                 asking = _Asking(ledger, position, key, call, provider, rank)
-                outcome = await dispatcher.result(key, rank, partial(self._work, asking), asking)
+                work = self._ask if self._shared is None else self._call_shared
+                outcome = await dispatcher.result(key, rank, partial(work, asking), asking)
             if is_shared:
                 await self._again(position, key, outcome)
         if call.unread is not None:
@@ -258,6 +258,9 @@ class Asker:
             if is_usable(outcome):
                 await self._shared.keep(address, outcome)
             return outcome
+
+    def _ask(self, asking: _Asking, job: Job) -> Coroutine[Any, Any, Outcome]:
+        return self._call_held(asking, job) if self._listening else self._call_model(asking, job)
 
     async def _call_model(self, asking: _Asking, job: Job) -> Outcome:
         """The job of a request: in flight is what was sent and is not yet durable, so a kill loses no more."""

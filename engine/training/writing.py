@@ -1,10 +1,10 @@
 """The thread that writes a journal, and the rhythm in which rows are handed to it.
 
 Rows gather in a batch while the batch before is being committed. Under load a batch gathers for longer, so that many
-calls share what a commit costs: not once it is full, nor once nothing more is expected or comes. So what comes in a burst is released
-in one, and the next burst is one commit again. While little comes, rows are committed at the end of the turn of the
-loop that noted them. Whoever waits is released when the commit is durable. Once storage fails, everything fails with
-the same error: nothing is lost silently.
+calls share what a commit costs: but not once it has enough, nor once nothing more is expected or comes. So what comes
+in a burst is released in few commits, and the next burst needs no more. While little comes, rows are committed at the
+end of the turn of the loop that noted them. Whoever waits is released when the commit is durable. Once storage fails,
+everything fails with the same error: nothing is lost silently.
 """
 
 from __future__ import annotations
