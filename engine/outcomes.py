@@ -8,7 +8,7 @@ example from both sides.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -21,7 +21,6 @@ from semprop.providers.base import (
     Completion,
     Constraint,
     JsonSchema,
-    Message,
     Request,
     Stop,
     TokenLogprob,
@@ -155,15 +154,16 @@ def stopped_short(completion: Completion) -> Failure | None:
             return None
 
 
-def _text(message: Message) -> str:
-    return message.text
-
-
-def request_document(request: Request, content: Callable[[Message], object] = _text) -> dict[str, Any]:
-    """A request as JSON data, for the journal and for people; `content` says what stands for a message's text."""
+def request_document(request: Request, contents: Sequence[object] | None = None) -> dict[str, Any]:
+    """A request as JSON data, for the journal and for people; `contents` stand for the texts of its messages."""
     sampling = request.sampling
+    if contents is None:
+        contents = [message.text for message in request.messages]
     return {
-        "messages": [{"role": message.role, "content": content(message)} for message in request.messages],
+        "messages": [
+            {"role": message.role, "content": content}
+            for message, content in zip(request.messages, contents, strict=True)
+        ],
         "sampling": {
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
@@ -199,10 +199,6 @@ def _finite(logprob: float) -> float:
 def document_of(outcome: Outcome) -> dict[str, Any]:
     """An outcome as JSON data, for the journal; the inverse of `outcome_of`."""
     match outcome:
-        case Returned(value):
-            return {"returned": value}
-        case Failure(kind, message, text, attempts):
-            return {"failure": str(kind), "message": message, "text": text, "attempts": attempts}
         case Completion():
             usage = outcome.usage
             return {
@@ -211,16 +207,18 @@ def document_of(outcome: Outcome) -> dict[str, Any]:
                 "usage": _usage_document(usage),
                 "model": outcome.model,
                 "request_id": outcome.request_id,
-                "logprobs": [
-                    [
-                        token.token,
-                        _finite(token.logprob),
-                        [[other, _finite(value)] for other, value in token.alternatives],
-                    ]
-                    for token in outcome.logprobs
-                ],
+                "logprobs": [_logprob_document(token) for token in outcome.logprobs] if outcome.logprobs else [],
                 "attempts": outcome.attempts,
             }
+        case Returned(value):
+            return {"returned": value}
+        case Failure(kind, message, text, attempts):
+            return {"failure": str(kind), "message": message, "text": text, "attempts": attempts}
+
+
+def _logprob_document(token: TokenLogprob) -> list[Any]:
+    alternatives = [[other, _finite(value)] for other, value in token.alternatives]
+    return [token.token, _finite(token.logprob), alternatives]
 
 
 def _usage_document(usage: Usage) -> list[int | str | bool | None]:

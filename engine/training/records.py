@@ -124,17 +124,18 @@ def shortened(request: Request, place: Callable[[str], int]) -> dict[str, Any]:
         place: gives the number of the record of a long text, which is made if there is none.
     """
 
-    def content(message: Message) -> object:
-        parts = [
-            _pictured(part) if isinstance(part, Image) else part.text if len(part.text) < LONG else place(part.text)
-            for part in message.parts
-        ]
-        return parts[0] if len(parts) == 1 and isinstance(parts[0], str) else parts
+    return request_document(request, [_shortened(message, place) for message in request.messages])
 
-    def _pictured(image: Image) -> dict[str, object]:
-        return {"picture": image.text, "at": place(image.url)}
 
-    return request_document(request, content)
+def _shortened(message: Message, place: Callable[[str], int]) -> object:
+    parts: list[object] = []
+    for part in message.parts:
+        if type(part) is Image:
+            parts.append({"picture": part.text, "at": place(part.url)})
+        else:
+            text = part.text
+            parts.append(text if len(text) < LONG else place(text))
+    return parts[0] if len(parts) == 1 and isinstance(parts[0], str) else parts
 
 
 def expanded(document: dict[str, Any], text: Callable[[int], str]) -> dict[str, Any]:
