@@ -28,7 +28,7 @@ class Early(Protocol):
     """What can be done for a job before its turn."""
 
     def prepare(self) -> object:
-        """It is next: the place that it will have is about to be free."""
+        """It is next: the place that it will have is about to be free. An error is that of whoever passes it on."""
 
     def forgo(self) -> None:
         """It will not be done after all: nobody waits for it any more."""
@@ -54,8 +54,9 @@ class Job:
         """From here on it is worth finishing even if nobody waits: what came is paid for."""
         self.is_kept = True
 
-    def pass_on(self) -> None:
-        """It is all but over: the first in line takes its place then, and may prepare for it now."""
+    def pass_on(self) -> bool:
+        """It is all but over: the first in line takes its place then, and may prepare for it now. Whether there is
+        one."""
         line = self._line
         while line and line[0][2].is_over:
             heapq.heappop(line)
@@ -64,6 +65,7 @@ class Job:
             if early is not None:
                 early.prepare()
             self.following = heapq.heappop(line)
+        return self.following is not None
 
 
 class Dispatcher:
@@ -81,6 +83,8 @@ class Dispatcher:
         self._line: list[tuple[Rank, int, Job]] = []
         self._came = self._running = self._held = 0
         self._watching = False
+        self._releasing: list[asyncio.Future[None]] = []
+        self._released: list[asyncio.Future[None]] = []
         self._tasks: Tasks | None = None
         self._loop: asyncio.AbstractEventLoop | None = None  # Asking for it at each call is a system call each time.
 
@@ -189,7 +193,9 @@ class Dispatcher:
                         following = job.following
                     if self._quiescent is not None:
                         self._watch()
-                if following is None and self._line:
+                if following is not None:
+                    await self._seen()
+                elif self._line:
                     following = heapq.heappop(self._line)
                 job, following = (None, None) if following is None else (following[2], None)
         finally:
@@ -198,6 +204,30 @@ class Dispatcher:
                 heapq.heappush(self._line, following)
             if self._line and self._tasks is not None:  # This task was cancelled with its job; the line goes on.
                 self._launch(heapq.heappop(self._line)[2])
+
+    def _seen(self) -> asyncio.Future[None]:
+        """What is done once whoever waited for an outcome has seen it, and may want nothing more: a request that could
+        go out at once would be paid for after it is decided that it is not needed. One for all that end together."""
+        assert self._loop is not None, "it was entered"
+        future: asyncio.Future[None] = self._loop.create_future()
+        if not self._releasing and not self._released:
+            self._loop.call_soon(self._turn, _SETTLED)
+        self._releasing.append(future)
+        return future
+
+    def _turn(self, turns: int) -> None:
+        assert self._loop is not None, "it was entered"
+        if turns == _SETTLED:
+            self._releasing, self._released = [], self._releasing
+        if turns:
+            self._loop.call_soon(self._turn, turns - 1)
+            return
+        for future in self._released:
+            if not future.done():
+                future.set_result(None)
+        self._released = []
+        if self._releasing:
+            self._loop.call_soon(self._turn, _SETTLED)
 
     def _over(self, job: Job, result: Any = None, error: Exception | None = None) -> None:
         if job.is_over:

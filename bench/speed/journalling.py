@@ -1,8 +1,9 @@
 """What the journal costs: processor time of a call, what waiting for durability adds to it, and how much it takes.
 
 As a run uses it, without the run: callers in flight note an intent, wait until it is durable, wait as long as an
-endpoint takes, note the reply and the next intent, and wait until the reply is durable. The same with the ledger that
-keeps nothing is subtracted; what is left is divided by what a call of the bare loop costs, which runs before and after.
+endpoint takes, note the reply, and wait until it is durable. While others stand in line the next intent is noted with
+the reply, so that it need not be waited for. The same with the ledger that keeps nothing is subtracted; what is left is
+divided by what a call of the bare loop costs, which runs before and after.
 """
 
 from __future__ import annotations
@@ -63,8 +64,12 @@ def _position(number: int) -> Position:
     return Position(0, PHASE, f"case-{number}", node="second")
 
 
-async def served(ledger: Ledger, calls: int, in_flight: int, latency: float) -> Served:
-    """So many calls, as a run makes them, to an endpoint that takes `latency` seconds, give or take a half."""
+async def served(ledger: Ledger, calls: int, in_flight: int, latency: float, is_lined: bool = True) -> Served:
+    """So many calls, as a run makes them, to an endpoint that takes `latency` seconds, give or take a half.
+
+    Args:
+        is_lined: whether more calls stand in line than may be in flight.
+    """
     numbers = iter(range(calls))
     replies = [f"{number} {REPLY}" for number in range(in_flight)]
     waits: list[float] = []
@@ -79,7 +84,7 @@ async def served(ledger: Ledger, calls: int, in_flight: int, latency: float) -> 
         mark = 0 if number is None else intended(number, reply)
         while number is not None:
             if mark > ledger.durable:
-                await ledger.reach(mark, not asked)
+                await ledger.reach(mark, 1.0 if asked else 0.0)
             sent = time.perf_counter()
             asked += 1
             # Spread, or all of them would come at once for ever.
@@ -88,14 +93,15 @@ async def served(ledger: Ledger, calls: int, in_flight: int, latency: float) -> 
             answered = time.perf_counter()
             reply = f"{number} {REPLY}"
             completion = Completion(reply, usage=Usage(input=750, output=725))
-            kept = ledger.answer(_position(number), f"{number:032x}", completion)
-            number = next(numbers, None)
-            if number is not None:
+            kept, number = ledger.answer(_position(number), f"{number:032x}", completion), next(numbers, None)
+            if is_lined and number is not None:
                 mark = intended(number, reply)
             if kept > ledger.durable:
-                await ledger.reach(kept, not asked)
+                await ledger.reach(kept, (2.0 if is_lined else 1.0) if asked else 0.0)
             waits.append(sent - came + time.perf_counter() - answered)
             came = time.perf_counter()
+            if not is_lined and number is not None:
+                mark = intended(number, reply)
 
     watch = Stopwatch()
     async with group() as start:
@@ -105,11 +111,11 @@ async def served(ledger: Ledger, calls: int, in_flight: int, latency: float) -> 
     return Served(watch.spent(calls), median(waits))
 
 
-async def _kept(calls: int, in_flight: int, latency: float) -> tuple[Served, int]:
+async def _kept(calls: int, in_flight: int, latency: float, is_lined: bool = True) -> tuple[Served, int]:
     """The same with a journal; and how many records it has."""
     with tempfile.TemporaryDirectory(prefix="semprop-bench-") as directory:
         path = Path(directory) / "run"
-        found = await served(await Journal.create(path, {}), calls, in_flight, latency)
+        found = await served(await Journal.create(path, {}), calls, in_flight, latency, is_lined)
         with closing(sqlite3.connect(path / FILE_NAME)) as connection:
             ((records,),) = connection.execute("SELECT count(*) FROM entries")
     return found, int(records)
@@ -131,7 +137,9 @@ async def journal(settings: Settings) -> Sequence[Row]:
             tally.add("bare", bare)
             tally.add("cpu", kept.spent.cpu_per_call - forgotten.spent.cpu_per_call)
             tally.add("ratio", (kept.spent.cpu_per_call - forgotten.spent.cpu_per_call) / bare)
+            alone, _ = await _kept(calls, in_flight, LATENCY, is_lined=False)
             tally.add("added", 1e3 * (kept.waited - forgotten.waited))
+            tally.add("added without a line", 1e3 * (alone.waited - forgotten.waited))
             fast, records = await _kept(calls, in_flight, 0.0)
             tally.add("rows", records / fast.spent.wall)
     note = f"{BODIES} n = {calls} calls a sample; {tally.micro('cpu')} a call, all threads."
@@ -143,12 +151,15 @@ async def journal(settings: Settings) -> Sequence[Row]:
             beside=f"bare aiohttp loop, {tally.micro('bare')} a call",
             note=note,
         ),
-        Row(
-            what=f"journal, what waiting for durability adds to a call, p50, {in_flight} in flight",
-            samples=tally["added"],
-            bar=ADDED_BAR,
-            unit="ms",
-            beside="the ledger that keeps nothing",
+        *(
+            Row(
+                what=f"journal, what waiting for durability adds to a call, p50, {in_flight} in flight, {line}",
+                samples=tally[name],
+                bar=ADDED_BAR,
+                unit="ms",
+                beside="the ledger that keeps nothing",
+            )
+            for name, line in (("added", "more in line"), ("added without a line", "none in line"))
         ),
         Row(
             what=f"journal, records a second, asked for as fast as it takes them, {in_flight} in flight",

@@ -151,10 +151,8 @@ class Asker:
             # Who answered in an earlier sitting is not hopeless now.
             self._worked[self._roles[call.role][1]] += is_usable(outcome)
         else:
-            outcome = ledger.stored(key)
-            dispatcher = self._patient if position.phase in self._batched else self._dispatcher
+            dispatcher, is_under_way = self._line(position.phase, key)
             # While an equal request is under way its outcome may be on record, and not yet durable.
-            is_under_way = dispatcher.shares(key)
             outcome = None if is_under_way else ledger.stored(key)
             is_shared = is_under_way or outcome is not None
             if outcome is None:
@@ -168,6 +166,15 @@ class Asker:
             self._telemetry.asked_again(key, position, call.role, call.unread, outcome)
         assert not isinstance(outcome, Returned), "a model's key never holds a function's result"
         return outcome
+
+    def _line(self, phase: str, key: str) -> tuple[Dispatcher, bool]:
+        """Where a request stands in line, and whether an equal one does or is being answered."""
+        mine, other = self._dispatcher, self._patient
+        if phase in self._batched:
+            mine, other = other, mine
+        if mine.shares(key):
+            return mine, True
+        return (other, True) if other is not mine and other.shares(key) else (mine, False)
 
     def _provider(self, role: str) -> tuple[Provider, str]:
         provider = self._spec.provider(role)
@@ -278,7 +285,7 @@ class Asker:
         mark = asking.prepare()
         if mark > ledger.durable:
             try:
-                await ledger.reach(mark, not self._asked)
+                await ledger.reach(mark, 1.0 if self._asked else 0.0)
             except BaseException:
                 asking.forgo()
                 raise
@@ -297,11 +304,10 @@ class Asker:
                 ledger.charge(position, key, sent.attempts, spent_on(sent), more=False)
             mark = ledger.answer(position, key, outcome)
             if mark > ledger.durable:
-                # The intent of whoever has this place next is durable with this outcome, and waits for nothing more. At
-                # no time more intents without an outcome are on record than there are places.
-                if self._shared is None:
-                    job.pass_on()
-                await ledger.reach(mark, not self._asked)
+                # The intent of whoever has this place next is durable with this outcome, and waits for nothing more; and
+                # no more intents without an outcome are on record than there are places.
+                has_next = self._shared is None and job.pass_on()
+                await ledger.reach(mark, (2.0 if has_next else 1.0) if self._asked else 0.0)
         finally:
             telemetry.in_flight -= 1
             if outcome is None:

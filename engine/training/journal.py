@@ -177,12 +177,10 @@ class Journal:
         body = orjson.dumps(shortened(request, self._place))
         return self._record(_INTENT, key, position, role, body)
 
-    async def reach(self, mark: int, is_last: bool = False) -> None:
+    async def reach(self, mark: int, patience: float = 1.0) -> None:
         if mark > self._writer.durable:
             self._check()
-            if is_last:
-                self._writer.hurry()
-            await self._writer.until(mark)
+            await self._writer.until(mark, patience)
 
     def charge(self, position: Position, key: str, attempts: int, spent: Mapping[str, float] | None, more: bool) -> int:
         body = orjson.dumps({"attempts": attempts, "spent": None if spent is None else dict(spent), "open": more})

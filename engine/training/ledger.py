@@ -1,6 +1,7 @@
 """Where outcomes and decisions go: the protocol that the asker writes to, and the ledger that forgets.
 
-Law L2: a reply is durable before it is used. `settle` returns once that holds, as far as the ledger can promise it.
+Law L2: a reply is durable before it is used. `answer` and then `reach` return once that holds, as far as the ledger can
+promise it; `settle` is both.
 """
 
 from __future__ import annotations
@@ -40,11 +41,12 @@ class Ledger(Protocol):
             StorageError: nothing can be noted any more; nothing may be sent.
         """
 
-    async def reach(self, mark: int, is_last: bool = False) -> None:
+    async def reach(self, mark: int, patience: float = 1.0) -> None:
         """Return when everything up to a mark is durable.
 
         Args:
-            is_last: whether nothing else is under way that would be noted soon, so that it need not wait for company.
+            patience: for how long it may be put off, so that others share its price: 0, where nothing else is under way
+                that would be noted soon; 1 in general; 2 where this is the only wait of a call.
 
         Raises:
             StorageError: it could not be written; nothing may be sent.
@@ -79,7 +81,7 @@ class Ledger(Protocol):
         """Note that this position is answered by the stored outcome of this key."""
 
     def decide(self, step: int, kind: str, name: str, body: dict[str, Any]) -> None:
-        """Note a decision. Durable at the next `settle` or `flush`."""
+        """Note a decision. Durable at the next `flush`, or once a later mark is reached."""
 
     async def flush(self) -> None:
         """Return when everything noted so far is durable."""
@@ -119,7 +121,7 @@ class MemoryLedger:
     def intend(self, position: Position, key: str, role: str, request: Request) -> int:
         return 0
 
-    async def reach(self, mark: int, is_last: bool = False) -> None:
+    async def reach(self, mark: int, patience: float = 1.0) -> None:
         return None
 
     def charge(self, position: Position, key: str, attempts: int, spent: Mapping[str, float] | None, more: bool) -> int:

@@ -87,7 +87,7 @@ class Recording:
         """
         raise ReplayError(f"the replay asks what is not on record, at {position}: nothing was sent")
 
-    async def reach(self, mark: int, is_last: bool = False) -> None:
+    async def reach(self, mark: int, patience: float = 1.0) -> None:
         """Nothing is written."""
 
     def charge(self, position: Position, key: str, attempts: int, spent: Mapping[str, float] | None, more: bool) -> int:

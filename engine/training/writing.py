@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import queue
 import sqlite3
 import threading
@@ -23,17 +24,19 @@ from semprop.engine.training.groups import Head, folded
 GROUP = 256
 """Entries that one commit takes at most."""
 
-BUSY, PACE = 8, 0.03
-"""Once so many entries come at a time, a batch gathers for this many seconds: a commit costs 0.2 to 0.4 ms of processor
-time, as much as writing the rows of thirty calls, and whoever waits for one waits half of this at the median."""
+PACE, MOST = 0.015, 2.0
+"""Seconds for which a batch gathers under load, and how many times as long where nobody asks for less: a commit costs
+0.2 to 0.4 ms of processor time, as much as writing the rows of thirty calls, and whoever waits for one waits half of
+this at the median."""
+
+BUSY, SPAN = 800.0, 0.5
+"""Records a second, over about so many seconds, from which that is worth it: commits of few records, as fast as they
+come, would take more than a fifth of a processor."""
 
 ENOUGH = 128
 """Entries that are not held back any longer: more of them would make a commit cheaper by less than they would wait."""
 
-CALM = 3
-"""So many batches with fewer entries in a row end that: a steady flow has a gap now and then."""
-
-QUIET = 0.006
+QUIET = 0.004
 """Seconds without a new entry after which a commit is not put off any longer: all that is under way waits for it."""
 
 Waiter = asyncio.Future[None]
@@ -49,13 +52,14 @@ class Batch:
         waiters: who waits until it is durable.
         count: entries.
         last: the number of the latest record that is durable with it.
-        due: when it is handed over at the latest, on the loop's clock.
+        begun: when it was, on the loop's clock.
+        due: when it is handed over at the latest.
     """
 
-    __slots__ = ("bodies", "count", "due", "first", "heads", "last", "others", "waiters")
+    __slots__ = ("begun", "bodies", "count", "due", "first", "heads", "last", "others", "waiters")
 
-    def __init__(self, due: float = 0.0) -> None:
-        self.due = due
+    def __init__(self, begun: float = 0.0, due: float = 0.0) -> None:
+        self.begun, self.due = begun, due
         self.heads: list[Head] = []
         self.bodies: list[bytes | None] = []
         self.others: list[tuple[str, tuple[Any, ...]]] = []
@@ -72,7 +76,7 @@ class Writer:
         self._handed: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
         self._turn: asyncio.Handle | None = None
         self._writing: Batch | None = None
-        self._paced = 0
+        self._flow, self._counted = 0.0, loop.time()
         self.broken: StorageError | None = None
         self.durable = 0
         """The number of the latest record that is durable, as far as the loop has been told."""
@@ -83,7 +87,9 @@ class Writer:
         """The batch that takes the next entry, which the caller adds."""
         batches = self._batches
         if not batches or batches[-1].count >= GROUP:
-            batches.append(Batch(self._loop.time() + PACE if self._paced else 0.0))
+            now = self._loop.time()
+            is_busy = flow(self._flow, now - self._counted) >= BUSY
+            batches.append(Batch(now, now + MOST * PACE if is_busy else 0.0))
             # While a commit runs, its end looks for what comes next.
             if len(batches) > 1 and self._writing is None:
                 self._soon()  # A full batch does not wait.
@@ -93,22 +99,31 @@ class Writer:
             self._soon()
         return batches[-1]
 
-    def until(self, mark: int) -> Waiter:
-        """What is done once the record of this number is durable, which it is not yet. For one who awaits it."""
+    def until(self, mark: int, patience: float = 1.0) -> Waiter:
+        """What is done once the record of this number is durable, which it is not yet. For one who awaits it.
+
+        Args:
+            patience: as `Ledger.reach` has it.
+        """
         writing = self._writing
         if writing is not None and mark <= writing.last:
             return self._waiter(writing)
-        return self._waiter(next(batch for batch in self._batches if mark <= batch.last))
+        batch = next(batch for batch in self._batches if mark <= batch.last)
+        self._hasten(batch, patience)
+        return self._waiter(batch)
 
     def all(self) -> Waiter:
         """What is done once everything that was added is durable."""
-        return self._waiter(self.batch())
+        batch = self.batch()
+        self._hasten(batch, 0.0)
+        return self._waiter(batch)
 
-    def hurry(self) -> None:
-        """Nothing more is to be expected before what was added is durable: it is handed over as soon as it can be."""
-        if self._batches and self._batches[-1].due:
-            self._batches[-1].due = 0.0
-            if self._writing is None:
+    def _hasten(self, batch: Batch, patience: float) -> None:
+        due = batch.begun + patience * PACE if patience else 0.0
+        if due < batch.due:
+            batch.due = due
+            # A later time is looked at soon anyway.
+            if not due and self._writing is None:
                 self._soon()
 
     def _waiter(self, batch: Batch) -> Waiter:
@@ -159,7 +174,8 @@ class Writer:
         if self._batches and self._writing is None:
             batch = self._batches.popleft()
             self._writing = batch
-            self._paced = paced_after(self._paced, batch.count)
+            now = self._loop.time()
+            self._flow, self._counted = flow(self._flow, now - self._counted, batch.count), now
             self._handed.put(batch)
 
     def _written(self, batch: Batch) -> None:
@@ -191,9 +207,9 @@ class Writer:
             self._connection.close()
 
 
-def paced_after(paced: int, count: int) -> int:
-    """For how many further batches commits are paced, after a batch of so many entries, when it was `paced` before."""
-    return CALM if count >= BUSY else max(0, paced - 1)
+def flow(before: float, seconds: float, came: int = 0) -> float:
+    """Records a second, where so many came now and it was `before` so many seconds ago: their exponential average."""
+    return before * math.exp(-seconds / SPAN) + came / SPAN
 
 
 def commit(connection: sqlite3.Connection, batch: Batch) -> StorageError | None:

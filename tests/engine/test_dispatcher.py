@@ -231,6 +231,30 @@ async def test_who_is_next_goes_on_though_whoever_passed_on_is_cancelled() -> No
     assert (world.ended, early.told) == (["next"], ["prepare"])
 
 
+async def test_what_an_outcome_decides_is_decided_before_whoever_is_next_begins() -> None:
+    """The request of one that is not needed any more would be paid for."""
+    world, early = World(), Early()
+
+    async def next_one() -> None:
+        with scope:
+            await dispatcher.result("next", (0, 0), world.work("next"), early)
+
+    scope = anyio.CancelScope()
+    async with Dispatcher(1) as dispatcher, anyio.create_task_group() as tasks:
+
+        async def now() -> None:
+            await dispatcher.result("now", (0, 0), passing(world, "now"))
+            for _ in range(3):  # It reaches whoever decides by way of other tasks.
+                await checkpoint()
+            scope.cancel()
+
+        tasks.start_soon(now)
+        await checkpoint()
+        tasks.start_soon(next_one)
+    assert early.told == ["prepare", "forgo"]
+    assert world.begun == ["now"]
+
+
 async def test_who_cannot_prepare_keeps_its_place_in_line() -> None:
     """The error belongs to whoever passed on; the other one's own work may tell of it once more."""
     world, early = World(), Early(fails=True)

@@ -258,7 +258,7 @@ class Slow(MemoryLedger):
         self._noted.append(("settled", position.node))
         return len(self._noted)
 
-    async def reach(self, mark, is_last=False):
+    async def reach(self, mark, patience=1.0):
         noted = len(self._noted)
         await self._clock.sleep(1.0)
         self._durable = max(self._durable, noted)

@@ -40,7 +40,7 @@ class Noting(MemoryLedger):
             super().answer(position, key, outcome)
         return 2
 
-    async def reach(self, mark, is_last=False):
+    async def reach(self, mark, patience=1.0):
         await anyio.lowlevel.checkpoint()
         failing = self.intending if mark == 1 else self.settling
         if failing:

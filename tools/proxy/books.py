@@ -110,7 +110,7 @@ class Books:
         try:
             self._ledger.decide(start, "sent", str(number), body)
             mark = self._ledger.intend(entry.position, key, upstream, request)
-            await self._ledger.reach(mark, not self._open)
+            await self._ledger.reach(mark, 1.0 if self._open else 0.0)
         except StorageError as error:
             self._complain(error)
             raise
@@ -129,7 +129,7 @@ class Books:
             self._settle(entry, "answered", amount)
             if entry.kept:
                 mark = self._ledger.answer(entry.position, entry.key, completion)
-                await self._ledger.reach(mark, not self._open)
+                await self._ledger.reach(mark, 1.0 if self._open else 0.0)
         except StorageError as error:
             self._complain(error)
 

@@ -437,7 +437,7 @@ class SlowToKeep(MemoryLedger):
     def intend(self, position, key, role, request):
         return 1
 
-    async def reach(self, mark, is_last=False):
+    async def reach(self, mark, patience=1.0):
         await anyio.sleep_forever()
 
     def charge(self, position, key, attempts, spent, more):

@@ -2,34 +2,56 @@
 
 from __future__ import annotations
 
-from itertools import accumulate
-
 import anyio
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from semprop.engine.outcomes import Position
 from semprop.engine.training import writing
 from semprop.engine.training.journal import Journal
-from semprop.engine.training.writing import BUSY, CALM, paced_after
+from semprop.engine.training.writing import BUSY, SPAN, flow
 from semprop.providers import Completion
 
 
-@pytest.mark.parametrize("gaps", range(CALM))
-def test_a_flow_is_paced_over_fewer_small_batches_than_end_it(gaps: int) -> None:
-    batches = [BUSY, *[1] * gaps, BUSY, *[1] * gaps]
-    assert all(list(accumulate(batches, paced_after, initial=0))[1:])
+def flow_after(batches: list[tuple[float, int]]) -> float:
+    """The flow after batches of so many records, each so many seconds after the one before."""
+    found = 0.0
+    for seconds, came in batches:
+        found = flow(found, seconds, came)
+    return found
 
 
-def test_so_many_small_batches_in_a_row_end_it() -> None:
-    paced = list(accumulate([BUSY, *[BUSY - 1] * (CALM + 1)], paced_after, initial=0))
-    assert paced[CALM] > 0 and paced[CALM + 1 :] == [0, 0]
+@pytest.mark.parametrize("gap", [0.001, 0.015, 0.2])
+@given(st.floats(1.0, 1e5))
+def test_a_steady_flow_is_its_records_a_second_however_they_are_batched(gap: float, rate: float) -> None:
+    found = flow_after([(gap, rate * gap)] * round(20 * SPAN / gap))
+    # Just after a batch, and just before the next: the truth lies between.
+    assert flow(found, gap) <= rate * 1.000_001 and rate <= found * 1.000_001
 
 
-def test_what_trickles_from_the_beginning_is_never_held_back() -> None:
-    assert not any(accumulate([1] * 9, paced_after, initial=0))
+def test_a_flow_is_paced_whether_or_not_its_batches_were_held() -> None:
+    """Else one burst would make whatever comes after it wait, however slowly it comes."""
+    often, seldom = [(1 / 640, 1)] * 4_000, [(0.015, 640 * 0.015)] * 400
+    assert flow_after(often) < BUSY and flow_after(seldom) < BUSY
+    assert flow_after([(0.0, 4_000), *often]) < BUSY
+    assert flow_after([(0.0, 4_000), *seldom]) < BUSY
+
+
+def test_calls_in_step_are_paced_from_round_to_round() -> None:
+    """128 in flight at an endpoint of 0.2 s: each round notes 256 records at once."""
+    assert flow(flow_after([(0.215, 256)] * 20), 0.215) >= BUSY
+
+
+def test_what_trickles_is_never_held_back() -> None:
+    assert flow_after([(0.01, 1)] * 10_000) < BUSY
 
 
 # Whoever is last ------------------------------------------------------------------------------------------------------
+
+
+MANY = round(2 * BUSY * SPAN)
+"""Records of a burst after which the flow is busy."""
 
 
 @pytest.fixture
@@ -43,20 +65,38 @@ async def test_a_batch_to_which_nothing_more_is_expected_does_not_gather(journal
     """Were it to gather, this would wait for ever."""
     monkeypatch.setattr(writing, "PACE", 1e9)
     monkeypatch.setattr(writing, "QUIET", 1e9)
-    for _ in range(2):  # The first is not held back anyway, and begins the pace.
-        marks = [journal.answer(Position(number, "f"), f"k{number}", Completion("x")) for number in range(BUSY)]
+    for _ in range(3):  # The first is not held back anyway, and begins the pace.
+        marks = [journal.answer(Position(number, "f"), f"k{number}", Completion("x")) for number in range(MANY)]
         with anyio.fail_after(30):
-            await journal.reach(marks[-1], is_last=True)
+            await journal.reach(marks[-1], patience=0.0)
         assert journal.durable == marks[-1]
 
 
-async def test_under_load_a_batch_gathers_what_comes(journal, monkeypatch) -> None:
+async def test_whoever_waits_with_less_patience_hastens_the_batch_that_it_waits_for(journal, monkeypatch) -> None:
+    monkeypatch.setattr(writing, "PACE", 1e9)
     monkeypatch.setattr(writing, "QUIET", 1e9)
-    begun = [journal.answer(Position(number, "f"), f"k{number}", Completion("x")) for number in range(BUSY)]
-    await journal.reach(begun[-1])
+    begun = [journal.answer(Position(number, "f"), f"k{number}", Completion("x")) for number in range(MANY)]
+    await journal.reach(begun[-1], patience=0.0)
     mark = journal.answer(Position(0, "g"), "first", Completion("x"))
-    for _ in range(20):
-        await anyio.lowlevel.checkpoint()
-    later = journal.answer(Position(0, "h"), "later", Completion("x"))
-    await journal.reach(mark)
+    async with anyio.create_task_group() as tasks:
+        for patience in (2.0, 1.0):
+            tasks.start_soon(journal.reach, mark, patience)
+            await anyio.wait_all_tasks_blocked()
+            assert journal.durable == begun[-1]
+        with anyio.fail_after(30):
+            await journal.reach(mark, patience=0.0)
+
+
+async def test_under_load_a_batch_gathers_what_comes(journal, monkeypatch) -> None:
+    monkeypatch.setattr(writing, "PACE", 1e9)
+    monkeypatch.setattr(writing, "QUIET", 1e9)
+    begun = [journal.answer(Position(number, "f"), f"k{number}", Completion("x")) for number in range(MANY)]
+    await journal.reach(begun[-1], patience=0.0)
+    mark = journal.answer(Position(0, "g"), "first", Completion("x"))
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(journal.reach, mark)
+        await anyio.wait_all_tasks_blocked()
+        assert journal.durable == begun[-1]
+        later = journal.answer(Position(0, "h"), "later", Completion("x"))
+        await journal.reach(later, patience=0.0)
     assert journal.durable == later
