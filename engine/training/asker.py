@@ -304,8 +304,8 @@ class Asker:
                 ledger.charge(position, key, sent.attempts, spent_on(sent), more=False)
             mark = ledger.answer(position, key, outcome)
             if mark > ledger.durable:
-                # The intent of whoever has this place next is durable with this outcome, and waits for nothing more; and
-                # no more intents without an outcome are on record than there are places.
+                # The intent of whoever has this place next is durable with this outcome, and waits for nothing more; no
+                # more intents without an outcome are on record than there are places.
                 has_next = self._shared is None and job.pass_on()
                 await ledger.reach(mark, (2.0 if has_next else 1.0) if self._asked else 0.0)
         finally:
