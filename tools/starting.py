@@ -6,10 +6,15 @@ Imports nothing of ours before it listens.
 from __future__ import annotations
 
 import json
+import os
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
+
+SIGNALLED = 128
+"""Exit codes of a command that a signal ended are above."""
 
 INTERRUPTED = 130
 TOLD = "stopped by SIGINT: nothing was begun"
@@ -40,4 +45,12 @@ def main(load: Callable[[str], Any] = import_module) -> int:
             sys.stdout.write(f"{json.dumps(DOCUMENT)}\n")
         return INTERRUPTED
     code: int = command.main()
+    if code > SIGNALLED and any(
+        not each.daemon for each in threading.enumerate() if each is not threading.main_thread()
+    ):
+        # A signal that strikes while an event loop ends may leave a worker thread behind that nobody tells to end, and
+        # the interpreter would wait for it for ever.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
     return code

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
 import sys
 from types import SimpleNamespace
 
@@ -31,3 +32,22 @@ def test_ctrl_c_while_the_command_loads_is_one_line_and_no_traceback(
 
 def test_a_command_that_is_loaded_is_run() -> None:
     assert main(lambda name: SimpleNamespace(main=lambda: 7) if name == "semprop.tools.__main__" else None) == 7
+
+
+LEFT_BEHIND = """
+import sys, threading
+from types import SimpleNamespace
+from semprop.tools.starting import main
+
+def ended():
+    threading.Thread(target=threading.Event().wait).start()
+    print("said")
+    return 143
+
+sys.exit(main(lambda name: SimpleNamespace(main=ended)))
+"""
+
+
+def test_a_thread_that_is_left_behind_does_not_keep_a_command_that_a_signal_ended() -> None:
+    done = subprocess.run([sys.executable, "-c", LEFT_BEHIND], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (143, "said\n", "")
