@@ -23,7 +23,7 @@ from pathlib import Path
 import platformdirs
 
 from semprop.bench.published import ORIGINS, PUBLISHED, Published
-from semprop.engine.errors import DataError, StorageError
+from semprop.engine.errors import DataError, StorageError, UsageError
 
 ENVIRONMENT = "SEMPROP_DATA"
 """The environment variable that names the user's directory."""
@@ -55,6 +55,8 @@ class DataSource:
         files: name → what is known of the published file.
         timeout: seconds that the network may be silent.
         announce: is told, in a line, what is being fetched.
+        is_asked_for: whether the directory was given for this very order, not for all by the environment.
+        read: the names of files that were asked for so far.
     """
 
     directory: Path | None = None
@@ -63,6 +65,8 @@ class DataSource:
     files: Mapping[str, Published] = field(default_factory=lambda: PUBLISHED, hash=False)
     timeout: float = 30.0
     announce: Callable[[str], None] = _silent
+    is_asked_for: bool = False
+    read: dict[str, None] = field(default_factory=dict, compare=False, repr=False)
 
     def path(self, name: str) -> Path:
         """The checked file of this name, such as `gsm8k/train.jsonl`; fetched first where that is allowed.
@@ -71,12 +75,25 @@ class DataSource:
             DataError: the file is absent, cannot be fetched, or is not the published one.
             StorageError: the cache cannot be written.
         """
+        self.read[name] = None
         if self.directory is not None:
             return self._given(self.directory, name)
         place = self.cache / name
         if not place.is_file() or _sha256(place.read_bytes()) != self.files[name].sha256:
             self._fetch(name)
         return place
+
+    def check_read(self, task: str) -> None:
+        """Make sure that a directory that was given for this order was of use, once the task has its examples.
+
+        Raises:
+            UsageError: the task has examples of its own, and read nothing there.
+        """
+        if self.is_asked_for and not self.read:
+            raise UsageError(
+                f"the task {task!r} reads no published files, so --data {self.directory} would change nothing: leave "
+                "it out, or name a task of your own (path.toml) that reads your examples"
+            )
 
     def own(self) -> tuple[str, ...]:
         """The files for which the user vouches and which are not the published ones: results on them are not results
@@ -136,7 +153,8 @@ def data_source(
 ) -> DataSource:
     """The source that the command line and the environment name, in this order; else the cache."""
     named = environment.get(ENVIRONMENT)
-    return DataSource(directory or (Path(named) if named else None), announce=announce)
+    of_all = Path(named) if named else None
+    return DataSource(directory or of_all, announce=announce, is_asked_for=directory not in (None, of_all))
 
 
 class _SecureRedirects(urllib.request.HTTPRedirectHandler):

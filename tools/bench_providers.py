@@ -126,7 +126,7 @@ def _workload(plan: Plan, parameters: Path | None, data: Path | None, say: Calla
         task = resolve(plan.task)
         source = data_source(data, os.environ, say)
         test = replace(task.defaults.sizes, test=plan.examples)
-        splits = task.load(source, plan.seed, Sizes(test.train, test.gate, test.test))
+        splits = preparing.examples_of(task, source, plan.seed, Sizes(test.train, test.gate, test.test))
         values = task.graph.initial if parameters is None else preparing.parameters_in(parameters, task.graph)
         return task_work(task, values, splits.test)
     if parameters is not None:

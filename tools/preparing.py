@@ -10,12 +10,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import orjson
 
-from semprop.bench.data import data_source
+from semprop.bench.data import DataSource, data_source
 from semprop.bench.judge_labels import judge_labels
 from semprop.bench.task import Sizes, Task
 from semprop.bench.tasks import PYTHON
@@ -251,7 +252,7 @@ def prepare(
     defaults = task.defaults
     source = data_source(order.data, os.environ, say)
     sizes = _sizes(order, defaults.sizes)
-    splits, gate_items = _pooled(order, sizes, lambda wanted: task.load(source, order.seed, wanted))
+    splits, gate_items = _pooled(order, sizes, partial(examples_of, task, source, order.seed))
     if order.wrong_labels is not None:
         method = with_wrong_labels(method, splits.train, order.wrong_labels, order.seed)
     specification = Specification(
@@ -292,6 +293,17 @@ def _given(value: int | None, default: int) -> int:
 def _sizes(order: Order, defaults: Sizes) -> Sizes:
     given = {"train": order.train, "gate": order.gate_size, "test": order.test}
     return replace(defaults, **{name: size for name, size in given.items() if size is not None})
+
+
+def examples_of(task: Task, source: DataSource, seed: int, sizes: Sizes) -> Splits:
+    """What a task loads.
+
+    Raises:
+        UsageError: a data directory was given for this order, and the task reads none; or as `Task.load`.
+    """
+    splits = task.load(source, seed, sizes)
+    source.check_read(task.name)
+    return splits
 
 
 def _pooled(order: Order, sizes: Sizes, load: Callable[[Sizes], Splits]) -> tuple[Splits, int | None]:

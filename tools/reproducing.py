@@ -117,6 +117,7 @@ def reproduce(order: ReproduceOrder, around: Surrounding, screen: Screen) -> End
     stacks = connected(asked.connecting, roles, around.providers, valve)
     price, source = priced(stacks), data_source(order.data, os.environ, screen.say)
     specs = [(unit, specification(plan, unit, stacks, source, order.in_flight)) for unit in units(plan)]
+    source.check_read(plan.name)
     # Arms and seeds measure the same items, tasks different ones: what one arm under one seed shows is what counts.
     first = (specs[0][0].label, specs[0][0].seed)
     test = sum(len(spec.splits.test) for unit, spec in specs if (unit.label, unit.seed) == first)

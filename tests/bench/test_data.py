@@ -15,7 +15,7 @@ import pytest
 from semprop.bench import data
 from semprop.bench.data import DataSource, data_source, download
 from semprop.bench.published import ORIGINS, PUBLISHED, Published
-from semprop.engine.errors import DataError, StorageError
+from semprop.engine.errors import DataError, StorageError, UsageError
 
 CONTENT = b'{"question": "1 + 1", "answer": "#### 2"}\n'
 
@@ -258,3 +258,14 @@ def test_every_published_file_has_a_whole_sum_and_an_https_origin():
 def test_all_published_files_are_there_and_whole(published):
     assert all(isinstance(published.path(name), Path) for name in PUBLISHED)
     assert published.own() == ()
+
+
+def test_a_directory_that_a_task_would_not_read_is_refused_unless_the_environment_names_it_for_all(tmp_path) -> None:
+    given, everywhere = data_source(tmp_path, {}), data_source(tmp_path, {"SEMPROP_DATA": str(tmp_path)})
+    with pytest.raises(UsageError, match=r"'lookup' reads no published files, so --data .* would change nothing"):
+        given.check_read("lookup")
+    everywhere.check_read("lookup")
+    data_source(None, {}).check_read("lookup")
+    with pytest.raises(DataError, match="absent"):
+        given.path("gsm8k/train.jsonl")
+    given.check_read("gsm8k")
