@@ -97,5 +97,6 @@ def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     while time.monotonic() < end and process.poll() is None:
         with contextlib.suppress(URLError, OSError), urlopen(url, timeout=5):
             return
-        time.sleep(0.5)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.5)
     raise RuntimeError(f"the proxy does not answer: {log.read_text(errors='replace')[-2000:]}")
