@@ -30,7 +30,7 @@ from semprop.engine.prompts.forward import forward_request
 from semprop.engine.scheduler import group
 from semprop.engine.tape import SlotValue
 from semprop.engine.training.journal import Journal
-from semprop.engine.training.ledger import Ledger, MemoryLedger
+from semprop.engine.training.ledger import AT_ONCE, ONCE, SOON, Ledger, MemoryLedger
 from semprop.engine.training.reading import FILE_NAME
 from semprop.providers.base import Completion, Request, Usage
 
@@ -84,7 +84,7 @@ async def served(ledger: Ledger, calls: int, in_flight: int, latency: float, is_
         mark = 0 if number is None else intended(number, reply)
         while number is not None:
             if mark > ledger.durable:
-                await ledger.reach(mark, 1.0 if asked else 0.0)
+                await ledger.reach(mark, SOON if asked else AT_ONCE)
             sent = time.perf_counter()
             asked += 1
             # Spread, or all of them would come at once for ever.
@@ -97,7 +97,7 @@ async def served(ledger: Ledger, calls: int, in_flight: int, latency: float, is_
             if is_lined and number is not None:
                 mark = intended(number, reply)
             if kept > ledger.durable:
-                await ledger.reach(kept, (2.0 if is_lined else 1.0) if asked else 0.0)
+                await ledger.reach(kept, (ONCE if is_lined else SOON) if asked else AT_ONCE)
             waits.append(sent - came + time.perf_counter() - answered)
             came = time.perf_counter()
             if not is_lined and number is not None:

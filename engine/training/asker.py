@@ -26,7 +26,7 @@ from semprop.engine.seam import FunctionCall, ModelCall
 from semprop.engine.training.cache import Shared, shared_key
 from semprop.engine.training.events import Announcer, CallDone
 from semprop.engine.training.function_results import function_key, recordable
-from semprop.engine.training.ledger import Ledger, is_usable
+from semprop.engine.training.ledger import AT_ONCE, ONCE, SOON, Ledger, is_usable
 from semprop.engine.training.patience import OPEN, phases
 from semprop.engine.training.specification import Specification
 from semprop.engine.training.telemetry import Telemetry
@@ -285,7 +285,7 @@ class Asker:
         mark = asking.prepare()
         if mark > ledger.durable:
             try:
-                await ledger.reach(mark, 1.0 if self._asked else 0.0)
+                await ledger.reach(mark, SOON if self._asked else AT_ONCE)
             except BaseException:
                 asking.forgo()
                 raise
@@ -307,7 +307,7 @@ class Asker:
                 # The intent of whoever has this place next is durable with this outcome, and waits for nothing more; no
                 # more intents without an outcome are on record than there are places.
                 has_next = self._shared is None and job.pass_on()
-                await ledger.reach(mark, (2.0 if has_next else 1.0) if self._asked else 0.0)
+                await ledger.reach(mark, (ONCE if has_next else SOON) if self._asked else AT_ONCE)
         finally:
             telemetry.in_flight -= 1
             if outcome is None:

@@ -29,7 +29,7 @@ from semprop.engine.outcomes import Outcome, Position, Returned, document_of, ou
 from semprop.engine.training.bodies import packed, unpacked
 from semprop.engine.training.groups import Entries, Entry, put_into_rows
 from semprop.engine.training.keys import Keys
-from semprop.engine.training.ledger import is_usable
+from semprop.engine.training.ledger import SOON, is_usable
 from semprop.engine.training.migrating import migrate
 from semprop.engine.training.reading import FILE_NAME, opened
 from semprop.engine.training.records import (
@@ -177,7 +177,7 @@ class Journal:
         body = orjson.dumps(shortened(request, self._place))
         return self._record(_INTENT, key, position, role, body)
 
-    async def reach(self, mark: int, patience: float = 1.0) -> None:
+    async def reach(self, mark: int, patience: float = SOON) -> None:
         if mark > self._writer.durable:
             self._check()
             await self._writer.until(mark, patience)

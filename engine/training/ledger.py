@@ -13,6 +13,10 @@ from typing import Any, Protocol
 from semprop.engine.outcomes import Failure, Outcome, Position, Returned
 from semprop.providers.base import Request
 
+AT_ONCE, SOON, ONCE = 0.0, 1.0, 2.0
+"""How patient whoever waits for durability is, so that others share its price: not at all, where nothing else is under
+way that would be noted soon; in general; and where it is the only wait of a call."""
+
 
 class Ledger(Protocol):
     """Records of one run. Usable outcomes (everything but provider failures) are found again by content key."""
@@ -41,12 +45,11 @@ class Ledger(Protocol):
             StorageError: nothing can be noted any more; nothing may be sent.
         """
 
-    async def reach(self, mark: int, patience: float = 1.0) -> None:
+    async def reach(self, mark: int, patience: float = SOON) -> None:
         """Return when everything up to a mark is durable.
 
         Args:
-            patience: for how long it may be put off, so that others share its price: 0, where nothing else is under way
-                that would be noted soon; 1 in general; 2 where this is the only wait of a call.
+            patience: for how long that may be put off: AT_ONCE, SOON or ONCE, in the ledger's own paces.
 
         Raises:
             StorageError: it could not be written; nothing may be sent.
@@ -121,7 +124,7 @@ class MemoryLedger:
     def intend(self, position: Position, key: str, role: str, request: Request) -> int:
         return 0
 
-    async def reach(self, mark: int, patience: float = 1.0) -> None:
+    async def reach(self, mark: int, patience: float = SOON) -> None:
         return None
 
     def charge(self, position: Position, key: str, attempts: int, spent: Mapping[str, float] | None, more: bool) -> int:

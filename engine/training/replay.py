@@ -16,6 +16,7 @@ from semprop.engine.errors import ReplayError, StorageError
 from semprop.engine.outcomes import Outcome, Position, outcome_of
 from semprop.engine.training.bodies import unpacked
 from semprop.engine.training.groups import Entries, Entry
+from semprop.engine.training.ledger import SOON
 from semprop.engine.training.reading import opened
 from semprop.engine.training.records import position_text
 from semprop.engine.training.runs import Run
@@ -87,7 +88,7 @@ class Recording:
         """
         raise ReplayError(f"the replay asks what is not on record, at {position}: nothing was sent")
 
-    async def reach(self, mark: int, patience: float = 1.0) -> None:
+    async def reach(self, mark: int, patience: float = SOON) -> None:
         """Nothing is written."""
 
     def charge(self, position: Position, key: str, attempts: int, spent: Mapping[str, float] | None, more: bool) -> int:

@@ -20,14 +20,14 @@ from typing import Any
 
 from semprop.engine.errors import StorageError
 from semprop.engine.training.groups import Head, folded
+from semprop.engine.training.ledger import AT_ONCE, ONCE, SOON
 
 GROUP = 256
 """Entries that one commit takes at most."""
 
-PACE, MOST = 0.015, 2.0
-"""Seconds for which a batch gathers under load, and how many times as long where nobody asks for less: a commit costs
-0.2 to 0.4 ms of processor time, as much as writing the rows of thirty calls, and whoever waits for one waits half of
-this at the median."""
+PACE = 0.015
+"""Seconds for which a batch gathers under load, for each unit of patience of whoever waits: half of it at the median. A
+commit costs 0.2 to 0.4 ms of processor time, as much as writing the rows of thirty calls."""
 
 BUSY, SPAN = 800.0, 0.5
 """Records a second, over about so many seconds, from which that is worth it: commits of few records, as fast as they
@@ -89,7 +89,7 @@ class Writer:
         if not batches or batches[-1].count >= GROUP:
             now = self._loop.time()
             is_busy = flow(self._flow, now - self._counted) >= BUSY
-            batches.append(Batch(now, now + MOST * PACE if is_busy else 0.0))
+            batches.append(Batch(now, now + ONCE * PACE if is_busy else 0.0))
             # While a commit runs, its end looks for what comes next.
             if len(batches) > 1 and self._writing is None:
                 self._soon()  # A full batch does not wait.
@@ -99,7 +99,7 @@ class Writer:
             self._soon()
         return batches[-1]
 
-    def until(self, mark: int, patience: float = 1.0) -> Waiter:
+    def until(self, mark: int, patience: float = SOON) -> Waiter:
         """What is done once the record of this number is durable, which it is not yet. For one who awaits it.
 
         Args:
@@ -115,7 +115,7 @@ class Writer:
     def all(self) -> Waiter:
         """What is done once everything that was added is durable."""
         batch = self.batch()
-        self._hasten(batch, 0.0)
+        self._hasten(batch, AT_ONCE)
         return self._waiter(batch)
 
     def _hasten(self, batch: Batch, patience: float) -> None:

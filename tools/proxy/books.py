@@ -18,7 +18,7 @@ import structlog
 from semprop.engine.errors import StorageError, UsageError
 from semprop.engine.outcomes import Position
 from semprop.engine.training.journal import Journal
-from semprop.engine.training.ledger import Ledger, MemoryLedger
+from semprop.engine.training.ledger import AT_ONCE, SOON, Ledger, MemoryLedger
 from semprop.engine.training.lock import Lock, hold
 from semprop.engine.training.reading import FILE_NAME
 from semprop.engine.training.runs import Run
@@ -110,7 +110,7 @@ class Books:
         try:
             self._ledger.decide(start, "sent", str(number), body)
             mark = self._ledger.intend(entry.position, key, upstream, request)
-            await self._ledger.reach(mark, 1.0 if self._open else 0.0)
+            await self._ledger.reach(mark, SOON if self._open else AT_ONCE)
         except StorageError as error:
             self._complain(error)
             raise
@@ -129,7 +129,7 @@ class Books:
             self._settle(entry, "answered", amount)
             if entry.kept:
                 mark = self._ledger.answer(entry.position, entry.key, completion)
-                await self._ledger.reach(mark, 1.0 if self._open else 0.0)
+                await self._ledger.reach(mark, SOON if self._open else AT_ONCE)
         except StorageError as error:
             self._complain(error)
 

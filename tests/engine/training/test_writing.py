@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from semprop.engine.outcomes import Position
 from semprop.engine.training import writing
 from semprop.engine.training.journal import Journal
+from semprop.engine.training.ledger import AT_ONCE, ONCE, SOON
 from semprop.engine.training.writing import BUSY, SPAN, flow
 from semprop.providers import Completion
 
@@ -55,48 +56,47 @@ MANY = round(2 * BUSY * SPAN)
 
 
 @pytest.fixture
-async def journal(tmp_path):
+async def busy(tmp_path, monkeypatch):
+    """A journal under load, whose batches gather for ever unless somebody is less patient."""
+    monkeypatch.setattr(writing, "PACE", 1e9)
+    monkeypatch.setattr(writing, "QUIET", 1e9)
     journal = await Journal.create(tmp_path / "run", {})
+    marks = [journal.answer(Position(number, "f"), f"k{number}", Completion("x")) for number in range(MANY)]
+    await journal.reach(marks[-1], AT_ONCE)
     yield journal
     await journal.close()
 
 
-async def test_a_batch_to_which_nothing_more_is_expected_does_not_gather(journal, monkeypatch) -> None:
-    """Were it to gather, this would wait for ever."""
-    monkeypatch.setattr(writing, "PACE", 1e9)
-    monkeypatch.setattr(writing, "QUIET", 1e9)
-    for _ in range(3):  # The first is not held back anyway, and begins the pace.
-        marks = [journal.answer(Position(number, "f"), f"k{number}", Completion("x")) for number in range(MANY)]
+def noted(journal: Journal, name: str) -> int:
+    """The mark of one more record."""
+    return journal.answer(Position(0, name), name, Completion("x"))
+
+
+async def test_a_batch_to_which_nothing_more_is_expected_does_not_gather(busy) -> None:
+    for name in "gh":
+        mark = noted(busy, name)
         with anyio.fail_after(30):
-            await journal.reach(marks[-1], patience=0.0)
-        assert journal.durable == marks[-1]
+            await busy.reach(mark, AT_ONCE)
+        assert busy.durable == mark
 
 
-async def test_whoever_waits_with_less_patience_hastens_the_batch_that_it_waits_for(journal, monkeypatch) -> None:
-    monkeypatch.setattr(writing, "PACE", 1e9)
-    monkeypatch.setattr(writing, "QUIET", 1e9)
-    begun = [journal.answer(Position(number, "f"), f"k{number}", Completion("x")) for number in range(MANY)]
-    await journal.reach(begun[-1], patience=0.0)
-    mark = journal.answer(Position(0, "g"), "first", Completion("x"))
+async def test_whoever_waits_with_less_patience_hastens_the_batch_that_it_waits_for(busy) -> None:
+    before, mark = busy.durable, noted(busy, "g")
     async with anyio.create_task_group() as tasks:
-        for patience in (2.0, 1.0):
-            tasks.start_soon(journal.reach, mark, patience)
+        for patience in (ONCE, SOON):
+            tasks.start_soon(busy.reach, mark, patience)
             await anyio.wait_all_tasks_blocked()
-            assert journal.durable == begun[-1]
+            assert busy.durable == before
         with anyio.fail_after(30):
-            await journal.reach(mark, patience=0.0)
+            await busy.reach(mark, AT_ONCE)
 
 
-async def test_under_load_a_batch_gathers_what_comes(journal, monkeypatch) -> None:
-    monkeypatch.setattr(writing, "PACE", 1e9)
-    monkeypatch.setattr(writing, "QUIET", 1e9)
-    begun = [journal.answer(Position(number, "f"), f"k{number}", Completion("x")) for number in range(MANY)]
-    await journal.reach(begun[-1], patience=0.0)
-    mark = journal.answer(Position(0, "g"), "first", Completion("x"))
+async def test_under_load_a_batch_gathers_what_comes(busy) -> None:
+    before, mark = busy.durable, noted(busy, "g")
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(journal.reach, mark)
+        tasks.start_soon(busy.reach, mark)
         await anyio.wait_all_tasks_blocked()
-        assert journal.durable == begun[-1]
-        later = journal.answer(Position(0, "h"), "later", Completion("x"))
-        await journal.reach(later, patience=0.0)
-    assert journal.durable == later
+        assert busy.durable == before
+        later = noted(busy, "h")
+        await busy.reach(later, AT_ONCE)
+    assert busy.durable == later
